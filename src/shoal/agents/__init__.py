@@ -1,0 +1,24 @@
+"""Agents: narrow specialists, one job each."""
+
+from shoal.agents.agent import Agent
+from shoal.agents.attempt import AgentEvent, Attempt, Judge, Repairing
+from shoal.agents.loop import Task, attempt_events, check_text
+from shoal.agents.runtime import Runtime, default_runtime, provide_default
+from shoal.agents.spec import AgentSpec
+from shoal.agents.validation import HardChecks
+
+__all__ = [
+    "Agent",
+    "AgentEvent",
+    "AgentSpec",
+    "Attempt",
+    "HardChecks",
+    "Judge",
+    "Repairing",
+    "Runtime",
+    "Task",
+    "attempt_events",
+    "check_text",
+    "default_runtime",
+    "provide_default",
+]

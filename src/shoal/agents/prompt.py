@@ -1,0 +1,53 @@
+"""An agent's messages: constant text first and byte-identical, so that engines reuse their prefix cache."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from shoal.agents.spec import AgentSpec
+from shoal.core.chat import JsonSchema, Message
+from shoal.core.passage import Passage
+
+__all__ = ["build_messages", "build_repair"]
+
+
+def build_messages(
+    agent: AgentSpec[Any], text: str, passages: Sequence[Passage], schema: JsonSchema | None
+) -> tuple[Message, ...]:
+    """System message, examples as turns, then passages and the text."""
+    system = "\n\n".join(
+        part.strip() for part in (agent.job, agent.instructions, _shape(schema)) if part.strip()
+    )
+    turns = [Message("system", system)]
+    for example, expected in agent.examples:
+        turns += [Message("user", example), Message("assistant", _dump(agent, expected))]
+    turns.append(Message("user", _quote(passages) + text))
+    return tuple(turns)
+
+
+def build_repair(answer: str, problem: str) -> tuple[Message, ...]:
+    """The turns that show a model its own answer and what is wrong with it."""
+    return (
+        Message("assistant", answer),
+        Message("user", f"That answer is not usable: {problem}\nGive the whole answer again, corrected."),
+    )
+
+
+def _shape(schema: JsonSchema | None) -> str:
+    if schema is None:
+        return ""
+    compact = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+    return f"Answer with JSON that fits this schema, and nothing else:\n{compact}"
+
+
+def _dump(agent: AgentSpec[Any], expected: Any) -> str:
+    if agent.output is str:
+        return str(expected)
+    return agent.adapter.dump_json(agent.adapter.validate_python(expected)).decode()
+
+
+def _quote(passages: Sequence[Passage]) -> str:
+    if not passages:
+        return ""
+    quoted = "\n\n".join(f"[{number}] {passage.text}" for number, passage in enumerate(passages, start=1))
+    return f"Passages:\n{quoted}\n\n"

@@ -1,0 +1,78 @@
+"""Signals that can be read off one response, without another model call.
+
+Confidence never comes from the mean logprob of forced JSON: a grammar makes the model say quotes and
+keys it would not have said (logprobs of -7 to -14). Only the tokens of the *values* count.
+"""
+
+import json
+import math
+import re
+from collections.abc import Sequence
+
+from shoal.core.chat import ChatResponse, TokenLogprob
+from shoal.core.decision import Signals
+from shoal.core.passage import Passage
+
+__all__ = ["read_signals", "value_tokens"]
+
+# A JSON string, number or literal that is not a key (a key is a string followed by a colon).
+SCALAR = re.compile(r'"((?:[^"\\]|\\.)*)"(?!\s*:)|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null')
+REFUSAL = re.compile(
+    r"^\W*(?:i(?:'m| am) (?:sorry|unable|not able)|i (?:can(?:not|'t)|won't)|as an ai\b"
+    r"|sorry, (?:but )?i can)",
+    re.IGNORECASE,
+)
+
+
+def read_signals(
+    response: ChatResponse, *, is_json: bool, passages: Sequence[Passage], repairs: int
+) -> Signals:
+    """Everything the response itself says. Schema and checks are added by the caller."""
+    counted = value_tokens(response.text, response.tokens) if is_json else response.tokens
+    logprobs = [token.logprob for token in counted]
+    scores = [passage.score for passage in passages if passage.score is not None]
+    return Signals(
+        label_probability=response.probability,
+        min_value_logprob=min(logprobs, default=None),
+        mean_value_logprob=math.fsum(logprobs) / len(logprobs) if logprobs else None,
+        margin=_margin(counted),
+        repairs=repairs,
+        refusal=response.finish_reason == "refusal" or bool(REFUSAL.match(response.text)),
+        empty=not response.text.strip(),
+        truncated=response.finish_reason == "length",
+        retrieval_support=max(scores, default=None),
+    )
+
+
+def value_tokens(text: str, tokens: Sequence[TokenLogprob]) -> tuple[TokenLogprob, ...]:
+    """The tokens that overlap a scalar value of the JSON in `text`.
+
+    Tokens are placed by accumulating their text; if they do not add up to `text` (an engine stripped a
+    fence, say) the offset of the JSON within them is looked for, and if it is not there, none is returned.
+    """
+    spoken = "".join(token.text for token in tokens)
+    shift = spoken.find(text)
+    if shift < 0:
+        return ()
+    spans = [(match.start() + shift, match.end() + shift) for match in _scalars(text)]
+    chosen: list[TokenLogprob] = []
+    position = 0
+    for token in tokens:
+        start, position = position, position + len(token.text)
+        if any(start < end and begin < position for begin, end in spans):
+            chosen.append(token)
+    return tuple(chosen)
+
+
+def _scalars(text: str) -> list[re.Match[str]]:
+    try:
+        json.loads(text)
+    except ValueError:
+        return []
+    return list(SCALAR.finditer(text))
+
+
+def _margin(tokens: Sequence[TokenLogprob]) -> float | None:
+    """Probability of the first minus the second alternative where they are closest."""
+    gaps = [math.exp(token.top[0][1]) - math.exp(token.top[1][1]) for token in tokens if len(token.top) > 1]
+    return min(gaps, default=None)

@@ -1,0 +1,84 @@
+"""From a model's text to the agent's output type, and the judge used when there is no policy."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from shoal.agents.attempt import OutputT
+from shoal.agents.spec import AgentSpec, Check
+from shoal.core.decision import Action, Signals, Verdict
+from shoal.core.errors import OutputInvalid, ShoalError
+
+__all__ = ["HardChecks", "failed_checks", "parse_output"]
+
+FENCE = "```"
+
+
+def parse_output(agent: AgentSpec[OutputT], text: str) -> OutputT:
+    """Validate an answer. A Markdown fence around JSON is taken off first; nothing else is guessed.
+
+    Raises:
+        OutputInvalid: the text is not of the agent's output type; `why` lists the fields at fault.
+    """
+    if agent.output is str:
+        return agent.adapter.validate_python(text.strip())
+    try:
+        return agent.adapter.validate_json(_unfence(text))
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'answer'}: {fault['msg']}" for fault in error.errors()[:5]
+        )
+        raise OutputInvalid(
+            f"the answer of {agent.name} does not have the promised shape", text=text, why=faults
+        ) from error
+
+
+def failed_checks(checks: Sequence[Check], text: str, output: Any) -> tuple[str, ...]:
+    """Names of the checks that say no.
+
+    Raises:
+        Exception: whatever a check raises: a broken check is a bug of the caller, not of the model.
+    """
+    return tuple(getattr(check, "__name__", repr(check)) for check in checks if not check(text, output))
+
+
+class HardChecks:
+    """Accepts what has the right shape and passes the agent's checks; knows no probabilities."""
+
+    def judge(
+        self,
+        agent: str,  # noqa: ARG002 (the Judge port; hard checks are the same for all agents)
+        signals: Signals,
+        *,
+        failure: ShoalError | None = None,
+        repairs_left: int = 0,
+        large: bool,
+    ) -> Verdict:
+        problem = _problem(signals, failure)
+        if problem is None:
+            return Verdict(action="accept", reason="right shape, all checks passed")
+        otherwise: Action = "escalate" if large else "abstain"
+        mendable = failure is None or isinstance(failure, OutputInvalid)
+        return Verdict(action="repair" if repairs_left and mendable else otherwise, reason=problem)
+
+
+def _problem(signals: Signals, failure: ShoalError | None) -> str | None:
+    if failure is not None:
+        return failure.what
+    if signals.empty:
+        return "the answer is empty"
+    if signals.truncated:
+        return "the answer was cut off at max_tokens"
+    if signals.refusal:
+        return "the model refused"
+    if signals.checks_failed:
+        return f"check failed: {', '.join(signals.checks_failed)}"
+    return None
+
+
+def _unfence(text: str) -> str:
+    text = text.strip()
+    if text.startswith(FENCE) and text.endswith(FENCE) and "\n" in text:
+        return text[text.index("\n") + 1 : -len(FENCE)]
+    return text
