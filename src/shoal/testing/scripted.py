@@ -81,15 +81,17 @@ class ScriptedModel:
         """
         self.requests.append(request)
         turn = _as_turn(self._next(request))
+        answered = False
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         try:
             self._check_fits(request)
             async with aclosing(_play(turn, request, self._name, self._info.digest)) as events:
                 async for event in events:
+                    answered = isinstance(event, ChatResponse)
                     yield event
         except (GeneratorExit, asyncio.CancelledError):
-            self.closed_early += 1
+            self.closed_early += not answered
             raise
         finally:
             self.running -= 1
