@@ -1,0 +1,214 @@
+"""The signals: what each says about an answer, on one scale, and what it costs to see.
+
+`prior` is a documented guess of P(acceptable) from that signal alone. It is used while there are no
+labelled rows, and called uncalibrated wherever it shows. A combiner learnt from labelled rows
+(`combiner.py`) reads the same signals and replaces the guesses.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal, final
+
+from shoal.core.decision import Signals
+
+__all__ = ["SIGNALS", "Cost", "Signal", "prior_confidence"]
+
+Cost = Literal["free", "one embedding", "one token", "k samples"]
+"""What seeing the signal takes beyond the attempt itself."""
+
+
+class Signal(ABC):
+    """One sign of how far an answer can be trusted."""
+
+    name: ClassVar[str]
+    """As a person reads it."""
+    cost: ClassVar[Cost] = "free"
+
+    @abstractmethod
+    def value(self, signals: Signals) -> float | None:
+        """What was seen, as it was seen; None = not looked at."""
+
+    @abstractmethod
+    def prior(self, value: float) -> float:
+        """Guess of P(acceptable) from this value alone, in [0, 1]."""
+
+    @final
+    def read(self, signals: Signals) -> float | None:
+        """`prior` of what was seen. None also where an engine reported "not a number"."""
+        value = self.value(signals)
+        if value is None or math.isnan(value):
+            return None
+        return min(1.0, max(0.0, self.prior(value)))
+
+
+class LabelProbability(Signal):
+    """Probability of the chosen label, renormalised over the allowed ones."""
+
+    name = "label probability"
+
+    def value(self, signals: Signals) -> float | None:
+        return signals.label_probability
+
+    def prior(self, value: float) -> float:
+        return value
+
+
+class ValueLogprob(Signal):
+    """Geometric mean of the probabilities of the value tokens.
+
+    Length-normalised likelihood (Malinin & Gales 2021, "Uncertainty Estimation in Autoregressive
+    Structured Prediction"), without the tokens that a grammar forced.
+    """
+
+    name = "token probability of the values"
+
+    def value(self, signals: Signals) -> float | None:
+        return signals.mean_value_logprob
+
+    def prior(self, value: float) -> float:
+        return math.exp(min(0.0, value))
+
+
+class WeakestToken(Signal):
+    """Probability of the least sure value token.
+
+    One wrong digit spoils a value, but the longer the answer the lower it is, right or wrong: so it
+    counts for little until rows say otherwise.
+    """
+
+    name = "least sure token"
+
+    def value(self, signals: Signals) -> float | None:
+        return signals.min_value_logprob
+
+    def prior(self, value: float) -> float:
+        return 1 - (1 - math.exp(min(0.0, value))) / 3
+
+
+class Margin(Signal):
+    """First minus second alternative where the two were closest."""
+
+    name = "margin to the second-best token"
+
+    def value(self, signals: Signals) -> float | None:
+        return signals.margin
+
+    def prior(self, value: float) -> float:
+        return 1 - (1 - value) / 3
+
+
+class Repairs(Signal):
+    """How often the answer had to be asked for again: each time it had been wrong."""
+
+    name = "repairs"
+
+    def value(self, signals: Signals) -> float | None:
+        return float(signals.repairs) if signals.repairs else None
+
+    def prior(self, value: float) -> float:
+        return 0.9**value
+
+
+class Agreement(Signal):
+    """Share of further samples with the same answer (Wang et al. 2023, "Self-Consistency")."""
+
+    name = "agreement between samples"
+    cost = "k samples"
+
+    def value(self, signals: Signals) -> float | None:
+        return signals.agreement
+
+    def prior(self, value: float) -> float:
+        return value
+
+
+class SelfCheck(Signal):
+    """P(true) by one token (Kadavath et al. 2022, "Language Models (Mostly) Know What They Know")."""
+
+    name = "the model's own check"
+    cost = "one token"
+
+    def value(self, signals: Signals) -> float | None:
+        return signals.self_check
+
+    def prior(self, value: float) -> float:
+        return value
+
+
+class RetrievalSupport(Signal):
+    """Cosine between question and best passage.
+
+    With all-MiniLM-L6-v2 a passage that answers the question lies around 0.45 to 0.7, an unrelated one
+    below 0.25: a sigmoid halfway between them.
+    """
+
+    name = "support in the passages"
+    cost = "one embedding"
+
+    def value(self, signals: Signals) -> float | None:
+        return signals.retrieval_support
+
+    def prior(self, value: float) -> float:
+        return 1 / (1 + math.exp(-(max(-1.0, min(1.0, value)) - 0.3) / 0.08))
+
+
+class RouterConfidence(Signal):
+    """Is this the right agent at all?"""
+
+    name = "router confidence"
+
+    def value(self, signals: Signals) -> float | None:
+        return signals.router_confidence
+
+    def prior(self, value: float) -> float:
+        return value
+
+
+class RouterMargin(Signal):
+    """Lead of the chosen agent over the next."""
+
+    name = "router margin"
+
+    def value(self, signals: Signals) -> float | None:
+        return signals.router_margin
+
+    def prior(self, value: float) -> float:
+        return 1 - (1 - value) / 3
+
+
+class Difficulty(Signal):
+    """P(the small model fails), learnt from prompts (`difficulty.py`): known before the call."""
+
+    name = "difficulty of the request"
+    cost = "one embedding"
+
+    def value(self, signals: Signals) -> float | None:
+        return signals.difficulty
+
+    def prior(self, value: float) -> float:
+        return 1 - value
+
+
+SIGNALS: tuple[Signal, ...] = (
+    LabelProbability(),
+    ValueLogprob(),
+    WeakestToken(),
+    Margin(),
+    Repairs(),
+    Agreement(),
+    SelfCheck(),
+    RetrievalSupport(),
+    RouterConfidence(),
+    RouterMargin(),
+    Difficulty(),
+)
+
+
+def prior_confidence(signals: Signals) -> tuple[float, Signal] | None:
+    """Uncalibrated P(acceptable) and the signal that set it; None when nothing was looked at.
+
+    An answer is as sure as its least sure sign: each signal names a way to be wrong, so none can make up
+    for another.
+    """
+    read = [(value, signal) for signal in SIGNALS if (value := signal.read(signals)) is not None]
+    return min(read, key=lambda pair: pair[0], default=None)
