@@ -1,0 +1,122 @@
+"""What runs in the child process of the embedded engine: llama.cpp's server on a Unix socket.
+
+Not a module of the library: `embedded_process` runs this file as a script, so it imports nothing of
+Shoal's and starts in tens of milliseconds. It reads one line of JSON from stdin, loads the model, writes
+one line of JSON to stdout, and then lives exactly as long as the other end of stdin.
+
+The parent's death ends it in every case: a closed stdin says so on every system, and on Linux the kernel
+sends SIGTERM as well, which also ends a child that is still loading.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, TextIO, TypedDict
+
+if TYPE_CHECKING:
+    from xllamacpp import CommonParams
+
+__all__ = ["ChildReport", "ChildSpec"]
+
+PR_SET_PDEATHSIG = 1
+"""From <sys/prctl.h>."""
+PROMPT_CACHE_MIB = 512
+"""Main memory for prompts that lost their slot. Agents that take turns find their instructions there."""
+BATCH = 512
+"""Prompt tokens computed at a stretch; a closed stream is noticed between two of them."""
+
+
+class ChildSpec(TypedDict):
+    """The line the parent writes."""
+
+    gguf: str
+    socket: str
+    num_ctx: int
+    """Per slot."""
+    slots: int
+    threads: int
+    adapters: list[str]
+
+
+class ChildReport(TypedDict):
+    """The line the child writes."""
+
+    error: str | None
+    """None = the model is loaded and the socket answers."""
+
+
+def main() -> None:
+    report = _take_stdout()
+    _die_with_parent()
+    line = sys.stdin.readline()
+    if not line:
+        return
+    spec: ChildSpec = json.loads(line)
+    from xllamacpp import Server
+
+    try:
+        server = Server(_params(spec))
+    except RuntimeError as error:
+        _say(report, {"error": str(error)})
+        sys.exit(1)
+    with contextlib.suppress(SystemExit):
+        # From here on there is a socket to remove.
+        signal.signal(signal.SIGTERM, _leave)
+        _say(report, {"error": None})
+        sys.stdin.read()
+    shutil.rmtree(Path(spec["socket"]).parent, ignore_errors=True)
+    del report, server
+    os._exit(0)  # the kernel frees the model faster than llama.cpp does
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit
+
+
+def _take_stdout() -> TextIO:
+    """The pipe to the parent, for our line alone; whatever libraries print goes to stderr."""
+    report = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return report
+
+
+def _say(report: TextIO, line: ChildReport) -> None:
+    print(json.dumps(line), file=report, flush=True)
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def _params(spec: ChildSpec) -> "CommonParams":
+    from xllamacpp import CommonAdapterLoraInfo, CommonParams
+
+    params = CommonParams()
+    params.model.path = spec["gguf"]
+    params.lora_adapters = [CommonAdapterLoraInfo(path, 1.0) for path in spec["adapters"]]
+    params.lora_init_without_apply = True  # each request names its adapter
+    params.n_ctx = spec["num_ctx"] * spec["slots"]
+    params.n_parallel = spec["slots"]
+    params.n_batch = BATCH
+    params.n_threads_http = spec["slots"] + 32  # a request that waits for a slot holds one
+    params.cpuparams.n_threads = spec["threads"]
+    params.cpuparams_batch.n_threads = spec["threads"]
+    params.cache_ram_mib = PROMPT_CACHE_MIB
+    params.enable_reasoning = 0
+    params.endpoint_slots = True
+    params.hostnames = [spec["socket"]]
+    params.ui = False
+    params.verbosity = 1  # errors
+    params.warmup = False
+    return params
+
+
+if __name__ == "__main__":
+    main()
