@@ -1,0 +1,160 @@
+"""The one thread that writes to a ledger: many tasks ask, one transaction answers many of them.
+
+Not a queue of things to be written some day: whoever asks waits until the work is committed, and is told
+when it cannot be. While one commit is on its way the next ones gather, so a thousand writers cost a few
+commits, and neither SQLite nor a lock ever holds up an event loop.
+"""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, final
+
+from shoal.core.errors import ShoalError, StorageError
+from shoal.tracing.ledger_schema import LOCK_WAIT_S, is_busy, storage_error
+
+__all__ = ["LedgerWriter"]
+
+T = TypeVar("T")
+
+QUEUE_LIMIT = 4096
+"""Works that may wait; whoever comes next waits for a place."""
+BATCH_LIMIT = 512
+"""Works in one commit: some 10 ms during which other processes wait."""
+LOCK_SLICE_MS = 200
+"""How long SQLite waits for a lock before the thread looks after its queue again."""
+
+
+@dataclass(slots=True)
+class _Ticket:
+    work: Callable[[sqlite3.Connection], Any]
+    loop: asyncio.AbstractEventLoop
+    done: asyncio.Future[Any]
+    asked_at: float
+    value: Any = None
+    error: ShoalError | None = None
+
+
+@final
+class LedgerWriter:
+    """Takes over the connection: no other thread may use it afterwards."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path, *, lock_wait_s: float = LOCK_WAIT_S) -> None:
+        self._db = db
+        self._path = path
+        self._lock_wait_s = lock_wait_s
+        self._queue: queue.Queue[_Ticket | None] = queue.Queue(QUEUE_LIMIT)
+        self._closed = False
+        # A daemon: a program that forgets to close still ends. What it was told is done, is committed.
+        self._thread = threading.Thread(target=self._run, name="shoal-ledger", daemon=True)
+        self._thread.start()
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` inside a transaction and return its value once that is committed.
+
+        `work` executes at most one writing statement, and may be called again when a commit failed. If it
+        raises a `ShoalError`, it must not have written. Cancelling the wait does not undo the work.
+
+        Raises:
+            StorageLocked: another process held the lock too long.
+            StorageError: disk full, read-only, damaged, or the ledger is closed.
+        """
+        if self._closed:
+            raise StorageError(f"the ledger {self._path} is closed", why="the team or program has ended")
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+        ticket = _Ticket(work, loop, done, time.monotonic())
+        try:
+            self._queue.put_nowait(ticket)
+        except queue.Full:
+            # In a thread, so that the ticket gets its place even if this task is cancelled meanwhile.
+            await asyncio.to_thread(self._queue.put, ticket)
+        return await done
+
+    async def aclose(self) -> None:
+        """Commit what was asked for, then close the file. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            await asyncio.to_thread(self._queue.put, None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        waiting: list[_Ticket] = []
+        is_open = True
+        self._db.execute(f"PRAGMA busy_timeout={LOCK_SLICE_MS}")
+        while is_open or waiting:
+            is_open = self._gather(waiting) and is_open
+            waiting = self._commit(waiting)
+        self._db.close()
+
+    def _gather(self, waiting: list[_Ticket]) -> bool:
+        """Add what is in the queue; wait for something if nothing is at hand. False = asked to end."""
+        is_open = True
+        with suppress(queue.Empty):
+            while len(waiting) < BATCH_LIMIT and is_open:
+                ticket = self._queue.get(block=not waiting)
+                if ticket is None:
+                    is_open = False
+                else:
+                    waiting.append(ticket)
+        return is_open
+
+    def _commit(self, batch: list[_Ticket]) -> list[_Ticket]:
+        """Do the works in one transaction, tell their owners, return those that must wait for the lock."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            for ticket in batch:
+                _perform(ticket, self._db, self._path)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            now = time.monotonic()
+            patient = [one for one in batch if is_busy(error) and now - one.asked_at < self._lock_wait_s]
+            failed = [one for one in batch if one not in patient]
+            for ticket in failed:
+                ticket.error = storage_error(error, self._path)
+            _tell(failed)
+            return patient
+        _tell(batch)
+        return []
+
+
+def _perform(ticket: _Ticket, db: sqlite3.Connection, path: Path) -> None:
+    """Errors of one work stay with it; errors of the file or the disk end the whole transaction."""
+    ticket.error = None
+    try:
+        ticket.value = ticket.work(db)
+    except ShoalError as error:
+        ticket.error = error
+    except (
+        sqlite3.IntegrityError,
+        sqlite3.ProgrammingError,
+        sqlite3.InterfaceError,
+        sqlite3.DataError,
+    ) as error:
+        ticket.error = storage_error(error, path)
+
+
+def _tell(tickets: Sequence[_Ticket]) -> None:
+    """One wake-up an event loop, not one a row."""
+    for loop in {ticket.loop for ticket in tickets}:
+        mine = [ticket for ticket in tickets if ticket.loop is loop]
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_settle, mine)
+
+
+def _settle(tickets: Sequence[_Ticket]) -> None:
+    for ticket in tickets:
+        if ticket.done.done():
+            continue  # cancelled while waiting
+        if ticket.error is not None:
+            ticket.done.set_exception(ticket.error)
+        else:
+            ticket.done.set_result(ticket.value)

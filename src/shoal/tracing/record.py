@@ -1,0 +1,156 @@
+"""The rows of the ledger, as plain data.
+
+Times are seconds since 1970-01-01 UTC (`time.time()`), durations are seconds, energy is joules, money is
+US dollars. `None` is unknown, 0 is zero.
+"""
+
+import uuid
+from dataclasses import dataclass
+from typing import Literal
+
+from shoal.core.decision import Action, Decision, Signals
+
+__all__ = [
+    "CallRow",
+    "CallStatus",
+    "CostMethod",
+    "CostTerm",
+    "EnergyMethod",
+    "RunRecord",
+    "RunRow",
+    "RunStatus",
+    "StepRow",
+    "new_id",
+]
+
+RunStatus = Literal["accepted", "running", "done", "flagged", "failed", "interrupted"]
+CallStatus = Literal["ok", "error", "cancelled"]
+EnergyMethod = Literal["nvml", "rapl", "estimate", "none"]
+CostMethod = Literal["provider", "local", "none"]
+
+
+def new_id() -> str:
+    """An id for a run, step or call: 32 random hex digits, so that a short prefix names it."""
+    return uuid.uuid4().hex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One execution of a team. Committed before the request is called accepted."""
+
+    id: str
+    team: str
+    input: str
+    status: RunStatus = "accepted"
+    started_at: float
+    ended_at: float | None = None
+    thread_id: str | None = None
+    """The conversation or checkpoint thread it belongs to."""
+    parent_id: str | None = None
+    """The run that started this one."""
+    answer: str | None = None
+    error_class: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRow:
+    """One node of a run. Written when it begins and again when it ends.
+
+    A step without `ended_at` in a run that has ended was cut off: its process died or was stopped.
+    """
+
+    id: str
+    run_id: str
+    node: str
+    """Name of the graph node: "route", "agent", "merge", ..."""
+    started_at: float
+    subtask_id: str | None = None
+    agent: str | None = None
+    """None = not the work of an agent."""
+    input: str = ""
+    decision: Decision | None = None
+    signals: Signals | None = None
+    action: Action | None = None
+    reason: str = ""
+    confidence: float | None = None
+    """P(acceptable), in [0, 1]."""
+    calibrated: bool = False
+    threshold: float | None = None
+    certificate: str | None = None
+    escalated: bool = False
+    """A larger model made the answer."""
+    ended_at: float | None = None
+    latency_s: float | None = None
+    output: str | None = None
+    error_class: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostTerm:
+    """One summand of a cost."""
+
+    name: str
+    """ "input", "cached input", "output", "electricity" or "hardware"."""
+    amount_usd: float
+    formula: str
+    """The arithmetic with its numbers, for a person to check."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRow:
+    """One call of a model, whatever became of it."""
+
+    id: str
+    engine: str
+    model: str
+    """Name within the engine."""
+    status: CallStatus
+    started_at: float
+    latency_s: float
+    """From asking to the end of the stream, seen from this side."""
+    run_id: str | None = None
+    """None = asked outside a run."""
+    step_id: str | None = None
+    agent: str | None = None
+    purpose: str = "answer"
+    """ "answer", "repair", "escalation", "self_check", "sample", "split", "merge"."""
+    attempt: int = 1
+    """The agent's attempt. Retries of one attempt are rows of their own with the same number."""
+    digest: str | None = None
+    remote: bool = False
+    """The work happened on another machine."""
+    finish_reason: str | None = None
+    error_class: str | None = None
+    error: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    queue_s: float | None = None
+    load_s: float | None = None
+    prefill_s: float | None = None
+    decode_s: float | None = None
+    first_token_s: float | None = None
+    energy_j: float | None = None
+    """Above idle, this call's share of it."""
+    energy_method: EnergyMethod = "none"
+    cost_usd: float | None = None
+    cost_method: CostMethod = "none"
+    cost_terms: tuple[CostTerm, ...] = ()
+
+    @property
+    def model_name(self) -> str:
+        """`engine:model`."""
+        return f"{self.engine}:{self.model}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """A run with everything it left."""
+
+    run: RunRow
+    steps: tuple[StepRow, ...]
+    """In order of their start."""
+    calls: tuple[CallRow, ...]
+    """In order of their start."""

@@ -1,0 +1,102 @@
+"""What the agents did and cost, added up from the ledger."""
+
+import json
+import math
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["AgentTotals", "Totals", "percentile", "read_totals"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentTotals:
+    """What one agent did, or all. Sums are over what is known; None = nothing of it is known."""
+
+    agent: str | None
+    """None: calls outside any agent; in `Totals.overall`: everything."""
+    steps: int
+    """Finished steps."""
+    escalated: int
+    """Of these, answered by a larger model."""
+    calls: int
+    failed_calls: int
+    """Of these, ended by an error or cancelled."""
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    unpriced_calls: int
+    """Calls whose cost is unknown: `cost_usd` lacks them."""
+    energy_j: float | None
+    call_p50_s: float | None
+    call_p95_s: float | None
+    step_p50_s: float | None
+    """Latency of a step: look-up, calls, repairs and retries together."""
+    step_p95_s: float | None
+
+    @property
+    def share_local(self) -> float | None:
+        """Share of finished steps that no larger model answered, in [0, 1]; None when there are none."""
+        return None if self.steps == 0 else 1 - self.escalated / self.steps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    overall: AgentTotals
+    """All calls, and the steps of agents; no other nodes, so that `share_local` speaks of answers."""
+    agents: tuple[AgentTotals, ...]
+    """By name; calls outside any agent last."""
+
+
+_CHOSEN = """(:runs IS NULL OR run_id IN (SELECT value FROM json_each(:runs)))
+    AND (:since IS NULL OR started_at >= :since)"""
+_STEPS = f"FROM steps WHERE {_CHOSEN} AND ended_at IS NOT NULL AND agent IS NOT NULL"
+_CALLS = f"FROM calls WHERE {_CHOSEN}"
+_CALL_SUMS = """count(*), sum(status != 'ok'), sum(input_tokens), sum(output_tokens),
+    sum(cost_usd), sum(cost_usd IS NULL), sum(energy_j)"""
+
+
+def read_totals(
+    db: sqlite3.Connection, *, run_ids: Sequence[str] | None = None, since: float | None = None
+) -> Totals:
+    """Add up the calls and steps of these runs, or those that started since (epoch seconds), or all."""
+    chosen = {"runs": None if run_ids is None else json.dumps(list(run_ids)), "since": since}
+    names = db.execute(f"SELECT agent {_STEPS} UNION SELECT agent {_CALLS}", chosen)
+    agents = sorted((name for (name,) in names), key=lambda name: (name is None, name))
+    return Totals(
+        overall=_add_up(db, None, "TRUE", chosen),
+        agents=tuple(_add_up(db, agent, "agent IS :agent", {**chosen, "agent": agent}) for agent in agents),
+    )
+
+
+def percentile(in_order: Sequence[float], share: float) -> float | None:
+    """The smallest of the values, given in rising order, that at least `share` of them do not exceed."""
+    return in_order[max(0, math.ceil(share * len(in_order)) - 1)] if in_order else None
+
+
+def _add_up(
+    db: sqlite3.Connection, agent: str | None, whose: str, chosen: dict[str, str | float | None]
+) -> AgentTotals:
+    steps, escalated = db.execute(f"SELECT count(*), sum(escalated) {_STEPS} AND {whose}", chosen).fetchone()
+    calls, failed, tokens_in, tokens_out, cost, unpriced, energy = db.execute(
+        f"SELECT {_CALL_SUMS} {_CALLS} AND {whose}", chosen
+    ).fetchone()
+    in_order = f"AND {whose} AND latency_s IS NOT NULL ORDER BY latency_s"
+    call_s = [row[0] for row in db.execute(f"SELECT latency_s {_CALLS} {in_order}", chosen)]
+    step_s = [row[0] for row in db.execute(f"SELECT latency_s {_STEPS} {in_order}", chosen)]
+    return AgentTotals(
+        agent=agent,
+        steps=steps,
+        escalated=escalated or 0,
+        calls=calls,
+        failed_calls=failed or 0,
+        input_tokens=tokens_in,
+        output_tokens=tokens_out,
+        cost_usd=cost,
+        unpriced_calls=unpriced or 0,
+        energy_j=energy,
+        call_p50_s=percentile(call_s, 0.5),
+        call_p95_s=percentile(call_s, 0.95),
+        step_p50_s=percentile(step_s, 0.5),
+        step_p95_s=percentile(step_s, 0.95),
+    )
