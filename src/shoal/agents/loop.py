@@ -46,6 +46,8 @@ class Task(Generic[OutputT]):
     judge: Judge
     decision: Decision | None = None
     """How the text came to this agent; its confidence is one of the signals."""
+    context: tuple[Passage, ...] = ()
+    """Answers of earlier subtasks; quoted before what is looked up."""
     large: bool = False
     """A larger model could still be asked after this one."""
     purpose: str = "answer"
@@ -75,7 +77,7 @@ async def attempt_events(task: Task[OutputT]) -> AsyncGenerator[AgentEvent[Outpu
     check_text(task.text)
     started = time.monotonic()
     deadline = started + task.agent.timeout_s
-    model = task.runtime.model(_model_of(task.agent))
+    model = await task.runtime.model(_model_of(task.agent))
     passages = await _look_up(task)
     schema = task.agent.schema
     if task.agent.tools:
@@ -93,14 +95,13 @@ async def attempt_events(task: Task[OutputT]) -> AsyncGenerator[AgentEvent[Outpu
             passages=passages,
         )
         try:
-            with scope(purpose="repair" if repairs else task.purpose, attempt=repairs + 1):
-                events = _answer(task, model, request, deadline)
-                async with aclosing(events):
-                    async for event in events:
-                        if isinstance(event, ChatResponse):
-                            draft.response = event
-                        else:
-                            yield event
+            events = _answer(task, model, request, deadline, repairs)
+            async with aclosing(events):
+                async for event in events:
+                    if isinstance(event, ChatResponse):
+                        draft.response = event
+                    else:
+                        yield event
             _read(task, draft, passages, repairs)
         except ConfigError:
             raise
@@ -157,19 +158,20 @@ def check_text(text: str) -> None:
 
 async def _look_up(task: Task[Any]) -> tuple[Passage, ...]:
     if task.agent.knowledge is None:
-        return ()
+        return task.context
     retriever = await task.runtime.retriever(task.agent.knowledge)
-    return await retriever.search(task.text, limit=PASSAGES)
+    return task.context + await retriever.search(task.text, limit=PASSAGES)
 
 
 async def _answer(
-    task: Task[Any], model: ChatModel, request: ChatRequest, deadline: float
+    task: Task[Any], model: ChatModel, request: ChatRequest, deadline: float, repairs: int
 ) -> AsyncGenerator[ChatDelta | ChatResponse]:
     """One answer; with tools, as many calls as it takes to get there, within bounds."""
     toolset = Toolset(task.agent.tools)
     for _ in range(MAX_TOOL_CALLS + 1):
         response = None
-        events = model.stream(request)
+        with scope(purpose="repair" if repairs else task.purpose, attempt=repairs + 1):
+            events = model.stream(request)
         async with aclosing(events):
             async for event in _until(events, deadline, task.agent):
                 if isinstance(event, ChatResponse):

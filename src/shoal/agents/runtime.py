@@ -17,7 +17,7 @@ class Runtime(Protocol):
     @property
     def ledger(self) -> Ledger: ...
 
-    def model(self, model: str | ChatModel) -> ChatModel:
+    async def model(self, model: str | ChatModel) -> ChatModel:
         """The model behind a name or alias, with retry, limits, deadlines and recording around it.
 
         Raises:
