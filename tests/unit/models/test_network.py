@@ -1,6 +1,6 @@
 import asyncio
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 
 import httpcore
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.core.errors import ConfigError, LocalOnlyError
-from shoal.models.network import GuardedBackend, is_permitted, build_client, build_transport
+from shoal.models.network import GuardedBackend, build_client, build_transport, is_permitted
 from shoal.testing.http_server import HttpServer, Reply, Request
 
 ELSEWHERE = "192.0.2.1"
@@ -135,17 +135,19 @@ async def test_unix_sockets_are_this_machine(tmp_path: Path) -> None:
         await stream.aclose()
 
 
-async def test_a_listed_host_may_be_in_a_private_network_but_not_outside() -> None:
-    backend = GuardedBackend(
-        ["GPU-box.lan"], resolve=ScriptedResolver(["10.1.2.3"], ["8.8.8.8"], ["10.1.2.3"])
-    )
-    with pytest.raises((httpcore.ConnectTimeout, httpcore.ConnectError)):
-        await backend.connect_tcp("gpu-box.lan", 9, timeout=0.001)
+async def test_a_listed_host_may_not_resolve_to_a_public_address() -> None:
+    backend = GuardedBackend(["GPU-box.lan"], resolve=ScriptedResolver(["8.8.8.8"], ["10.1.2.3"]))
     with pytest.raises(LocalOnlyError, match=r"gpu-box\.lan \(8\.8\.8\.8\)") as caught:
         await backend.connect_tcp("gpu-box.lan", 9)
     assert "this one is public" in caught.value.why
-    with pytest.raises(LocalOnlyError):
+    with pytest.raises(LocalOnlyError, match=r"another\.lan"):
         await backend.connect_tcp("another.lan", 9)
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "192.168.0.7", "172.31.0.1", "fd00::1", "fe80::1%eth0"])
+def test_private_addresses_are_permitted_for_listed_hosts_only(address: str) -> None:
+    assert is_permitted(ip_address(address), listed=True)
+    assert not is_permitted(ip_address(address), listed=False)
 
 
 @given(st.ip_addresses(v=4) | st.ip_addresses(v=4, network="127.0.0.0/8"))
