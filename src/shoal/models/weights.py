@@ -134,6 +134,8 @@ async def fetch_weights(
         StorageDamaged: what arrived is not what this version of Shoal expects.
     """
     weights = look_up(name)
+    if (path := find_weights(name, folder)) is not None:
+        return path
     with storage_errors(folder):
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         async with file_lock(folder / f"{weights.file}.lock"):
