@@ -57,8 +57,8 @@ class LedgerReader:
         """
         with self._connection() as db:
             found = db.execute(
-                f"{RUNS.select} WHERE substr(id, 1, ?) = ? ORDER BY started_at DESC LIMIT 6",
-                (len(id_prefix), id_prefix),
+                f"{RUNS.select} WHERE id >= :prefix AND id < :prefix || char(0x10FFFF) ORDER BY id LIMIT 6",
+                {"prefix": id_prefix},
             ).fetchall()
             if not found or not id_prefix:
                 raise RunError(
