@@ -1,1 +1,74 @@
+"""Shoal: many small language models that work as one.
 
+Names are loaded when they are first used, so that `import shoal` costs nothing.
+"""
+
+from typing import TYPE_CHECKING
+
+from shoal.core.provider import provide_runtime
+
+if TYPE_CHECKING:
+    from shoal.agents import Agent, Attempt
+    from shoal.core.errors import ShoalError
+    from shoal.graphs import Result, Step
+    from shoal.models.function import Scored
+    from shoal.project import Project, open_project
+    from shoal.router import Router
+    from shoal.router.escalation import Budget, Escalation
+    from shoal.team import Team
+    from shoal.tools import Tool
+
+__all__ = [
+    "Agent",
+    "Attempt",
+    "Budget",
+    "Escalation",
+    "Project",
+    "Result",
+    "Router",
+    "Scored",
+    "ShoalError",
+    "Step",
+    "Team",
+    "Tool",
+    "open_project",
+]
+
+_HOMES = {
+    "Agent": "shoal.agents",
+    "Attempt": "shoal.agents",
+    "Budget": "shoal.router.escalation",
+    "Escalation": "shoal.router.escalation",
+    "Project": "shoal.project",
+    "Result": "shoal.graphs",
+    "Router": "shoal.router",
+    "Scored": "shoal.models.function",
+    "ShoalError": "shoal.core.errors",
+    "Step": "shoal.graphs",
+    "Team": "shoal.team",
+    "Tool": "shoal.tools",
+    "open_project": "shoal.project",
+}
+
+
+def _default_runtime() -> object:
+    from shoal.runtime import LocalRuntime
+
+    return LocalRuntime.default()
+
+
+provide_runtime(_default_runtime)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'shoal' has no attribute {name!r}")
+    import importlib
+
+    value: object = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -183,12 +183,15 @@ def find_root(start: Path | None = None) -> Path | None:
     return next((folder for folder in (start, *start.parents) if (folder / FILE).is_file()), None)
 
 
-def load_settings(root: Path | None = None, *, data_in_project: bool = True) -> Settings:
+def load_settings(
+    root: Path | None = None, *, data_in_project: bool = True, engine: str | None = None
+) -> Settings:
     """Settings of the project in `root`, or of the environment alone when it is None.
 
     Args:
         root: the folder with the shoal.toml.
         data_in_project: keep ledger and indexes in the project's folder unless data_dir says otherwise.
+        engine: overrules the setting of that name; None = does not.
 
     Raises:
         ConfigError: the file is not TOML, or a value is wrong; file, line and field are named.
@@ -199,6 +202,10 @@ def load_settings(root: Path | None = None, *, data_in_project: bool = True) -> 
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML", why=str(error), mend=f"correct {path}") from error
+
+    overrides: dict[str, Any] = {"root": root, "data_in_project": data_in_project}
+    if engine is not None:
+        overrides["engine"] = engine
 
     class FileSettings(Settings):
         @classmethod
@@ -214,7 +221,7 @@ def load_settings(root: Path | None = None, *, data_in_project: bool = True) -> 
             return init_settings, env_settings, _TomlSource(settings_cls, values)
 
     try:
-        return FileSettings(root=root, data_in_project=data_in_project)
+        return FileSettings(**overrides)
     except ValidationError as error:
         raise _explain(error, path, text) from error
 

@@ -3,7 +3,7 @@
 from shoal.agents.agent import Agent
 from shoal.agents.attempt import AgentEvent, Attempt, Judge, Repairing
 from shoal.agents.loop import Task, attempt_events, check_text
-from shoal.agents.runtime import Runtime, default_runtime, provide_default
+from shoal.agents.runtime import Runtime, default_runtime
 from shoal.agents.spec import AgentSpec
 from shoal.agents.validation import HardChecks
 
@@ -20,5 +20,4 @@ __all__ = [
     "attempt_events",
     "check_text",
     "default_runtime",
-    "provide_default",
 ]

@@ -1,16 +1,16 @@
 """What an agent needs from the house: models by name, knowledge by path, and the ledger.
 
-The composition root provides the real one; this module only says what it must offer and holds the
-process's default, so that agents stay free of adapters.
+The composition root provides the real one; this module says what it must offer, so that agents stay free
+of adapters.
 """
 
-from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, cast
 
+from shoal.core import provider
 from shoal.core.port import ChatModel, Retriever
 from shoal.tracing.ledger import Ledger
 
-__all__ = ["Runtime", "default_runtime", "provide_default"]
+__all__ = ["Runtime", "default_runtime"]
 
 
 class Runtime(Protocol):
@@ -35,14 +35,6 @@ class Runtime(Protocol):
         ...
 
 
-_providers: list[Callable[[], Runtime]] = []
-
-
-def provide_default(build: Callable[[], Runtime]) -> None:
-    """Say how the default runtime comes about. Called once, by the package itself."""
-    _providers[:] = [build]
-
-
 def default_runtime() -> Runtime:
-    """The runtime used when none is given."""
-    return _providers[0]()
+    """The runtime of agents that run outside a team: the current project's settings, this event loop."""
+    return cast("Runtime", provider.default_runtime())

@@ -1,0 +1,188 @@
+"""`shoal doctor`: what is wrong, why, and the command that mends it. Looks, changes nothing, under 3 s."""
+
+import importlib.util
+import platform
+import shutil
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import typer
+
+from shoal.cli.output import AsJson, console, print_json, run_async
+
+if TYPE_CHECKING:
+    from shoal.project import Project
+    from shoal.runtime import LocalRuntime
+
+__all__ = ["Finding", "doctor"]
+
+Level = Literal["ok", "note", "wrong"]
+STYLES: dict[Level, str] = {"ok": "green", "note": "yellow", "wrong": "red"}
+LOW_DISK_BYTES = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    level: Level
+    what: str
+    why: str = ""
+    mend: str = ""
+
+
+def doctor(*, as_json: AsJson = False) -> None:
+    """Say what is wrong, why, and the command that mends it."""
+    findings = run_async(_examine())
+    if as_json:
+        print_json(findings)
+    else:
+        out = console()
+        for finding in findings:
+            out.print(f"[{STYLES[finding.level]}]{finding.level:<5}[/] {finding.what}", soft_wrap=True)
+            for label, text in (("why", finding.why), ("mend", finding.mend)):
+                if text:
+                    out.print(f"      {label}: {text}", style="dim", markup=False, soft_wrap=True)
+    if any(finding.level == "wrong" for finding in findings):
+        raise typer.Exit(1)
+
+
+async def _examine() -> list[Finding]:
+    from shoal.core.errors import ShoalError
+    from shoal.project import open_project
+    from shoal.runtime import LocalRuntime
+
+    findings = [_python()]
+    try:
+        project = open_project()
+    except ShoalError as error:
+        return [*findings, _wrong(error)]
+    runtime = LocalRuntime(project.settings)
+    checks: tuple[Callable[[Project, LocalRuntime], Awaitable[Iterable[Finding]]], ...] = (
+        _check_project,
+        _check_data,
+        _check_engine,
+        _check_models,
+        _check_network,
+    )
+    try:
+        for check in checks:
+            try:
+                findings += await check(project, runtime)
+            except ShoalError as error:
+                findings.append(_wrong(error))
+    finally:
+        await runtime.aclose()
+    return findings
+
+
+def _wrong(error: Exception) -> Finding:
+    what, why, mend = (str(getattr(error, part, "")) for part in ("what", "why", "mend"))
+    return Finding(level="wrong", what=what, why=why, mend=mend)
+
+
+def _python() -> Finding:
+    from importlib.metadata import version
+
+    return Finding(
+        level="ok",
+        what=f"shoal {version('shoal')}, Python {platform.python_version()}, {sys.platform} {platform.machine()}",
+    )
+
+
+async def _check_project(project: "Project", runtime: "LocalRuntime") -> list[Finding]:
+    del runtime
+    names = [agent.name for agent in project.agents]
+    findings = [Finding(level="ok", what=f"project {project.root}: {len(names)} agents ({', '.join(names)})")]
+    router = project.router
+    if missing := sorted(set(names) - set(router.agents)):
+        findings.append(
+            Finding(
+                level="wrong",
+                what=f"the router does not know {', '.join(missing)}",
+                why="it was trained before they existed, so nothing is ever sent to them",
+                mend="shoal router fit router/examples.jsonl",
+            )
+        )
+    else:
+        findings.append(Finding(level="ok", what=f"router knows all {len(names)} agents"))
+    return findings
+
+
+async def _check_data(project: "Project", runtime: "LocalRuntime") -> list[Finding]:
+    folder = project.settings.data_path
+    rows = runtime.ledger.runs(limit=1)
+    last = f", last run {rows[0].id[:8]}" if rows else ", no run yet"
+    findings = [Finding(level="ok", what=f"data folder {folder} can be written{last}")]
+    free = shutil.disk_usage(folder).free
+    if free < LOW_DISK_BYTES:
+        findings.append(
+            Finding(
+                level="note",
+                what=f"{free / 1e6:.0f} MB are free where {folder} is",
+                why="ledger, checkpoints and weights need room",
+                mend="set data_dir in shoal.toml to a larger disk",
+            )
+        )
+    return findings
+
+
+async def _check_engine(project: "Project", runtime: "LocalRuntime") -> list[Finding]:
+    version = await runtime.ollama_version()
+    url = project.settings.ollama_url
+    if version is not None:
+        findings = [Finding(level="ok", what=f"Ollama {version} answers at {url}")]
+    elif project.settings.engine == "ollama":
+        findings = [
+            Finding(
+                level="wrong",
+                what=f"no Ollama answers at {url}",
+                why='shoal.toml says engine = "ollama"',
+                mend="ollama serve",
+            )
+        ]
+    else:
+        findings = [Finding(level="ok", what=f"no Ollama at {url}; the embedded engine is used")]
+    if importlib.util.find_spec("xllamacpp") is None:
+        needed = version is None and project.settings.engine != "openai"
+        findings.append(
+            Finding(
+                level="wrong" if needed else "note",
+                what="the embedded engine is not installed",
+                why="xllamacpp is missing",
+                mend='pip install "shoal[embedded]"',
+            )
+        )
+    return findings
+
+
+async def _check_models(project: "Project", runtime: "LocalRuntime") -> list[Finding]:
+    from shoal.cli.provisioning import find_missing, models_of
+
+    findings: list[Finding] = []
+    for name in models_of(project):
+        resolved = await runtime.resolve(name)
+        missing = await find_missing(runtime, resolved)
+        alias = f"{name} = " if name != str(resolved) else ""
+        if missing is None:
+            findings.append(Finding(level="ok", what=f"model {alias}{resolved} is there"))
+        else:
+            findings.append(Finding(level="wrong", what=missing.what, why=missing.why, mend=missing.mend))
+    if project.settings.large is None:
+        findings.append(
+            Finding(
+                level="note",
+                what="there is no large model: an answer that is not good enough is flagged, not escalated",
+                mend='in shoal.toml: large = "ollama:..."',
+            )
+        )
+    return findings
+
+
+async def _check_network(project: "Project", runtime: "LocalRuntime") -> list[Finding]:
+    del runtime
+    network = project.settings.network
+    if network.local_only:
+        hosts = ", ".join(network.allowed_hosts) or "none"
+        return [Finding(level="ok", what=f"local_only: no connection leaves this machine (allowed hosts: {hosts})")]
+    return [Finding(level="ok", what="remote models may be used if you name one (local_only = false)")]

@@ -1,0 +1,48 @@
+"""`shoal graph`: the team, or one of the project's own graphs, as Mermaid text or a PNG."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shoal.cli.output import AsJson, print_json
+
+__all__ = ["graph"]
+
+
+def graph(
+    name: Annotated[str | None, typer.Argument(help="A file in graphs/; default: the team.")] = None,
+    *,
+    out: Annotated[Path | None, typer.Option(help="Write a picture: FILE.png or FILE.mmd.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw the team's graph (Mermaid on stdout, or a file)."""
+    from shoal.core.errors import ConfigError
+    from shoal.graphs.picture import render_png
+    from shoal.project import open_project
+
+    project = open_project()
+    found = project.graph(name) if name else project.team().graph
+    compiled = found.compile() if hasattr(found, "compile") else found
+    drawn = compiled.get_graph()
+    if out is None:
+        if as_json:
+            edges = [
+                {"from": edge.source, "to": edge.target, "conditional": bool(edge.conditional)}
+                for edge in drawn.edges
+            ]
+            print_json({"nodes": list(drawn.nodes), "edges": edges})
+        else:
+            typer.echo(drawn.draw_mermaid())
+        return
+    match out.suffix:
+        case ".png":
+            out.write_bytes(render_png(drawn))
+        case ".mmd" | ".md":
+            out.write_text(drawn.draw_mermaid(), encoding="utf-8")
+        case _:
+            raise ConfigError(f"{out} is neither a .png nor a .mmd file", mend="shoal graph --out team.png")
+    if as_json:
+        print_json({"written": str(out)})
+    else:
+        typer.echo(f"wrote {out}")

@@ -1,0 +1,71 @@
+"""`shoal`: the entry point.
+
+Start-up has to stay under 0.4 s, so modules of this package import typer and plain data only; what a verb
+needs is imported when it runs.
+"""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from shoal.cli import demo, doctor, eval_cascade, eval_router, graph, index, init, models, router, run, runs
+from shoal.core.errors import ShoalError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="shoal",
+    help="Many small language models that work as one.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo")(demo.demo)
+app.command("run")(run.run)
+app.command("init")(init.init)
+app.command("doctor")(doctor.doctor)
+app.add_typer(models.app, name="models", help="List, fetch, push and remove models.")
+app.add_typer(index.app, name="index", help="Add documents, look passages up, verify the index.")
+app.add_typer(router.app, name="router", help="Train the router, and ask it why.")
+app.command("runs")(runs.runs)
+app.command("trace")(runs.trace)
+app.command("graph")(graph.graph)
+evaluation = typer.Typer(help="Measure on your own data: router, splitting, cascades.", no_args_is_help=True)
+evaluation.registered_commands += eval_router.app.registered_commands + eval_cascade.app.registered_commands
+app.add_typer(evaluation, name="eval")
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 (typer's callback shape)
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"shoal {version('shoal')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    del debug, version  # --debug is read in main(), which sees errors from before this runs as well
+
+
+def main() -> None:
+    """Run the command line; a `ShoalError` becomes its three lines and exit code 1."""
+    try:
+        app()
+    except ShoalError as error:
+        if "--debug" in sys.argv:
+            raise
+        typer.secho(f"shoal: {error}", err=True, fg=typer.colors.RED)
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader of our output went away (`shoal runs | head`); nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,71 @@
+"""`shoal run`: answer one request with the team of the current project."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shoal.cli.output import AsJson, console, print_json, run_async, seconds, status_style, tokens, usd
+
+if TYPE_CHECKING:
+    from shoal.graphs import Result
+
+__all__ = ["run"]
+
+
+def run(
+    request: Annotated[
+        str | None, typer.Argument(help="The request; - or nothing reads standard input.", show_default=False)
+    ] = None,
+    *,
+    agent: Annotated[str | None, typer.Option(help="Ask this agent, without routing.")] = None,
+    engine: Annotated[str | None, typer.Option(help="auto, embedded, ollama or openai.")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Finish an interrupted run.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer one request."""
+    text = "" if resume else _text(request)
+    result = run_async(_answer(text, agent=agent, engine=engine, resume=resume))
+    if as_json:
+        print_json(result)
+    else:
+        _show(result)
+
+
+async def _answer(text: str, *, agent: str | None, engine: str | None, resume: str | None) -> "Result":
+    from shoal.project import open_project
+
+    project = open_project(engine=engine)
+    team = project.team(only=agent)
+    async with team:
+        return await (team.resume(resume) if resume else team.run(text))
+
+
+def _text(request: str | None) -> str:
+    if request not in (None, "-"):
+        return str(request)
+    from shoal.core.errors import InputError
+
+    if sys.stdin.isatty():
+        raise InputError("there is no request", mend='shoal run "your request"')
+    try:
+        return sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError("the request is not text", why=str(error), mend="convert it to UTF-8 first") from error
+
+
+def _show(result: "Result") -> None:
+    out = console()
+    out.print(result.answer, markup=False, soft_wrap=True)
+    out.print()
+    for step in result.steps:
+        status = "escalated" if step.escalated and step.status == "accepted" else step.status
+        sure = "" if step.confidence is None else f" · confidence {step.confidence:.2f}"
+        named = "" if step.calibrated or not sure else " (uncalibrated)"
+        used = tokens(step.usage.input_tokens, step.usage.output_tokens)
+        out.print(
+            f"[{status_style(status)}]{status}[/] {step.agent or 'nobody'} · {step.model or '-'}{sure}{named}"
+            f" · {seconds(step.latency_s)} · {used} tokens · {usd(step.cost_usd)}"
+        )
+        out.print(f"  {step.why}", markup=False, style="dim")
+    out.print(f"run {result.run_id[:8]} · shoal trace {result.run_id[:8]}", style="dim")

@@ -1,0 +1,132 @@
+"""What a team gives back: the answer, and for every subtask who did it, how surely, and what it took.
+
+Latency, tokens and cost come from the ledger's rows of the run, so that a result never says anything else
+than the ledger does.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from shoal.core.passage import Passage
+from shoal.core.usage import Usage, add_known
+from shoal.graphs.state import Outcome, Planned, Status
+from shoal.tracing.record import CallRow, RunRecord
+
+__all__ = ["Result", "Step", "Totals", "build_result"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One subtask, from routing to its last verdict. Calls of every attempt at it are counted."""
+
+    subtask: str
+    """Its text."""
+    agent: str | None
+    """None: no agent's job fits."""
+    model: str | None
+    """`engine:model` that gave the answer, or the last one that tried."""
+    status: Status
+    escalated: bool
+    confidence: float | None
+    """P(acceptable), in [0, 1]; None = unknown."""
+    calibrated: bool
+    why: str
+    """The verdict's reason, one sentence."""
+    text: str
+    """The answer as text."""
+    output: Any
+    """The answer as JSON values; None when it was not accepted."""
+    sources: tuple[Passage, ...]
+    """Passages that were looked up for it."""
+    usage: Usage
+    latency_s: float
+    """Of its steps, one after the other: look-up, queueing, model calls, repairs."""
+    cost_usd: float | None
+    calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    latency_s: float
+    """Of the whole run, from admission to answer."""
+    cost_usd: float | None
+    """Of the calls whose cost is known."""
+    input_tokens: int | None
+    output_tokens: int | None
+    calls: int
+    share_local: float | None
+    """Share of answered subtasks that no large model answered; None when none was answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    run_id: str
+    status: Literal["done", "flagged"]
+    """flagged: at least one subtask was not answered; `answer` says which and why."""
+    answer: str
+    steps: tuple[Step, ...]
+    """In the order of the request."""
+    totals: Totals
+
+
+def build_result(planned: Sequence[Planned], outcomes: Mapping[str, Outcome], answer: str, record: RunRecord) -> Result:
+    """Join what the graph decided with what the ledger measured."""
+    steps = tuple(_step(item, outcomes[item.subtask.id], record) for item in planned)
+    answered = [step for step in steps if step.status == "accepted"]
+    run = record.run
+    return Result(
+        run_id=run.id,
+        status="done" if len(answered) == len(steps) else "flagged",
+        answer=answer,
+        steps=steps,
+        totals=Totals(
+            latency_s=(run.ended_at or run.started_at) - run.started_at,
+            cost_usd=add_known(*(call.cost_usd for call in record.calls)),
+            input_tokens=_count(call.input_tokens for call in record.calls),
+            output_tokens=_count(call.output_tokens for call in record.calls),
+            calls=len(record.calls),
+            share_local=sum(not step.escalated for step in answered) / len(answered) if answered else None,
+        ),
+    )
+
+
+def _step(item: Planned, outcome: Outcome, record: RunRecord) -> Step:
+    rows = [row for row in record.steps if row.subtask_id == item.subtask.id]
+    ids = {row.id for row in rows}
+    calls = [call for call in record.calls if call.step_id in ids]
+    return Step(
+        subtask=item.subtask.text,
+        agent=outcome.agent,
+        model=outcome.model,
+        status=outcome.status,
+        escalated=outcome.escalated,
+        confidence=outcome.verdict.confidence,
+        calibrated=outcome.verdict.calibrated,
+        why=outcome.verdict.reason,
+        text=outcome.text,
+        output=outcome.output,
+        sources=outcome.passages,
+        usage=_add_usage(calls),
+        latency_s=sum(row.latency_s or 0.0 for row in rows),
+        cost_usd=add_known(*(call.cost_usd for call in calls)),
+        calls=len(calls),
+    )
+
+
+def _add_usage(calls: Sequence[CallRow]) -> Usage:
+    return Usage(
+        input_tokens=_count(call.input_tokens for call in calls),
+        output_tokens=_count(call.output_tokens for call in calls),
+        cached_tokens=_count(call.cached_tokens for call in calls),
+        queue_s=add_known(*(call.queue_s for call in calls)),
+        load_s=add_known(*(call.load_s for call in calls)),
+        prefill_s=add_known(*(call.prefill_s for call in calls)),
+        decode_s=add_known(*(call.decode_s for call in calls)),
+        first_token_s=calls[0].first_token_s if calls else None,
+    )
+
+
+def _count(values: Any) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None

@@ -1,0 +1,148 @@
+"""A project on disk: agents/ router/ tools/ graphs/ shoal.toml, found and loaded.
+
+A project's root goes to the front of this process's `sys.path`, so that `agents/cards.py` can say
+`from tools.lookup import quote`. Where there is no project, the shipped one (`starter`) is used.
+"""
+
+import importlib
+import importlib.util
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+from shoal.agents import Agent
+from shoal.config import Settings, find_root, load_settings
+from shoal.core.errors import ConfigError, ShoalError, UnknownName
+from shoal.router import Router
+from shoal.router.sole import SoleRouter
+from shoal.team import Team
+
+__all__ = ["Project", "open_project", "starter_root"]
+
+PACKAGE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with a shoal.toml, and what is in it. Nothing is loaded until it is asked for."""
+
+    root: Path
+    settings: Settings
+
+    @cached_property
+    def agents(self) -> tuple[Agent[Any], ...]:
+        """Every `Agent` that a file in agents/ defines, in file order.
+
+        Raises:
+            ConfigError: a file cannot be imported, defines no agent, or two agents share a name.
+        """
+        found: dict[str, Agent[Any]] = {}
+        for path in _python_files(self.root / "agents"):
+            module = self._import(path)
+            here = [value for value in vars(module).values() if isinstance(value, Agent)]
+            for agent in cast("list[Agent[Any]]", here):
+                if found.setdefault(agent.name, agent) is not agent:
+                    raise ConfigError(f"{path} defines a second agent called {agent.name}")
+        if not found:
+            raise ConfigError(
+                f"no agent is defined in {self.root / 'agents'}", mend=f"shoal init {self.root}"
+            )
+        return tuple(found.values())
+
+    @cached_property
+    def router(self) -> Router:
+        """The trained router in router/, trained now if its examples or the agents have changed.
+
+        Raises:
+            StorageError: router/ cannot be read.
+            ConfigError: its examples name agents that do not exist.
+        """
+        return Router.load_or_fit(self.root / "router", jobs={agent.name: agent.job for agent in self.agents})
+
+    def team(self, *, only: str | None = None) -> Team:
+        """The agents of this project as one team; or `only` one of them, which then gets every request.
+
+        Raises:
+            UnknownName: no agent is called `only`.
+        """
+        return Team(
+            self.agents if only is None else [self.agent(only)],
+            large=self.settings.large,
+            router=self.router if only is None else SoleRouter(only),
+            settings=self.settings,
+            name=self.root.name,
+        )
+
+    def agent(self, name: str) -> Agent[Any]:
+        """One agent by name.
+
+        Raises:
+            UnknownName: there is none; the nearest name is suggested.
+        """
+        for agent in self.agents:
+            if agent.name == name:
+                return agent
+        raise UnknownName("agent", name, [agent.name for agent in self.agents])
+
+    def graph(self, name: str) -> Any:
+        """The object called `graph` in graphs/NAME.py: a LangGraph graph, compiled or not.
+
+        Raises:
+            UnknownName: there is no such file.
+            ConfigError: the file cannot be imported or has no `graph`.
+        """
+        paths = {path.stem: path for path in _python_files(self.root / "graphs")}
+        if name not in paths:
+            raise UnknownName("graph", name, paths)
+        module = self._import(paths[name])
+        if not hasattr(module, "graph"):
+            raise ConfigError(f'{paths[name]} defines no "graph"', mend="name the StateGraph `graph`")
+        return module.graph
+
+    def _import(self, path: Path) -> ModuleType:
+        root = str(self.root)
+        if root not in sys.path:
+            sys.path.insert(0, root)
+        name = f"{path.parent.name}.{path.stem}"
+        try:
+            module = importlib.import_module(name)
+        except ShoalError:
+            raise
+        except Exception as error:  # a project's file is the user's code: anything can come out
+            raise ConfigError(
+                f"{path} cannot be imported", why=f"{type(error).__name__}: {error}", mend=f"python {path}"
+            ) from error
+        if module.__file__ is None or Path(module.__file__).resolve() != path.resolve():
+            raise ConfigError(
+                f"{path} is hidden by {module.__file__}",
+                why=f'another package called "{path.parent.name}" was imported first',
+                mend="run shoal from a fresh process in the project's folder",
+            )
+        return module
+
+
+def open_project(start: Path | None = None, *, engine: str | None = None) -> Project:
+    """The project at or above `start` (default: the current folder), else the shipped one.
+
+    `engine` overrules the setting of that name.
+
+    Raises:
+        ConfigError: its shoal.toml is wrong, or there is no such engine.
+    """
+    root = find_root(start)
+    # The starter lives in the installed package, which may not be writable: its data goes to the user's.
+    settings = load_settings(root or starter_root(), data_in_project=root is not None, engine=engine)
+    return Project(root or starter_root(), settings)
+
+
+def starter_root() -> Path:
+    """Where the shipped project is: inside the package, or, in a checkout, the repository's root."""
+    packaged = PACKAGE / "starter"
+    return packaged if packaged.is_dir() else PACKAGE.parents[1]
+
+
+def _python_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))

@@ -1,0 +1,252 @@
+"""The house's wiring: from settings to models, retrievers and the ledger. The only file naming adapters.
+
+Around every adapter, outermost first: retry, breaker, recording, queue limit, deadlines. One `LocalRuntime`
+belongs to one event loop, as its connections do.
+"""
+
+import asyncio
+import weakref
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, assert_never
+
+from shoal.config import ModelAlias, Settings, find_root, load_settings
+from shoal.core.errors import ConfigError, ModelMissing, UnknownName
+from shoal.core.model_name import Engine, ModelName, parse_model_name
+from shoal.core.port import ChatModel, Retriever
+from shoal.models.breaker import Breaker, BreakerModel
+from shoal.models.deadline import DeadlineModel, Deadlines
+from shoal.models.limit import LimitedModel
+from shoal.models.network import build_client
+from shoal.models.retry import RetryingModel
+from shoal.tracing.ledger import Ledger
+from shoal.tracing.recorded_model import RecordedModel
+
+if TYPE_CHECKING:
+    import httpx
+
+    from shoal.retrieval.embedder import Embedder
+
+__all__ = ["LocalRuntime"]
+
+PROBE_S = 0.5
+"""How long an Ollama may take to answer before `engine = "auto"` goes on without it."""
+LEDGER = "ledger.db"
+
+
+class LocalRuntime:
+    """Everything an agent needs, built when it is first asked for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._models: dict[ModelName, ChatModel] = {}
+        self._given: dict[int, ChatModel] = {}
+        self._clients: dict[str, httpx.AsyncClient] = {}
+        self._breakers: dict[str, Breaker] = {}
+        self._retrievers: dict[str, asyncio.Task[Retriever]] = {}
+        self._engine: Engine | None = None
+
+    _defaults: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Self]" = weakref.WeakKeyDictionary()
+
+    @classmethod
+    def default(cls) -> Self:
+        """The one of the running event loop, with the current project's settings."""
+        loop = asyncio.get_running_loop()
+        if loop not in cls._defaults:
+            cls._defaults[loop] = cls(load_settings(find_root()))
+        return cls._defaults[loop]
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Opened at its first use.
+
+        Raises:
+            StorageError: the data folder cannot be written.
+        """
+        return Ledger.open(self.settings.data_path / LEDGER)
+
+    @cached_property
+    def embedder(self) -> "Embedder":
+        from shoal.retrieval.embedder import MiniLM
+
+        return MiniLM()
+
+    async def resolve(self, name: str) -> ModelName:
+        """An alias or `engine:model` as engine and model.
+
+        Raises:
+            UnknownName: no such alias or engine.
+            ConfigError: the alias names no model for the engine in use.
+        """
+        if ":" in name:
+            return parse_model_name(name)
+        alias = self.settings.models.get(name)
+        if alias is None:
+            raise UnknownName(
+                "model alias", name, self.settings.models, mend=f'in shoal.toml: [models] {name} = "ollama:..."'
+            )
+        if isinstance(alias, str):
+            return parse_model_name(alias)
+        return self._of_alias(name, alias, await self._engine_in_use())
+
+    async def model(self, model: str | ChatModel) -> ChatModel:
+        """The model with all its wrappers; the same object for the same name.
+
+        Raises:
+            ConfigError: see `resolve`; or the engine lacks a setting, such as a URL.
+            ModelMissing: embedded weights that were never fetched.
+            LocalOnlyError: the model is on another machine and local_only is set.
+        """
+        if not isinstance(model, str):
+            if id(model) not in self._given:
+                self._given[id(model)] = self._wrap(model, host=model.name, parallel=self._parallel("openai"))
+            return self._given[id(model)]
+        name = await self.resolve(model)
+        if name not in self._models:
+            self._models[name] = self._build(name)
+        return self._models[name]
+
+    async def retriever(self, knowledge: str) -> Retriever:
+        """The index of a folder of documents, brought up to date at its first use.
+
+        Raises:
+            ConfigError: there is no such folder.
+            StorageError: the index cannot be read or written.
+        """
+        task = self._retrievers.get(knowledge)
+        if task is None or (task.done() and not task.cancelled() and task.exception() is not None):
+            task = self._retrievers[knowledge] = asyncio.create_task(self._open_index(knowledge))
+        return await asyncio.shield(task)
+
+    async def aclose(self) -> None:
+        """Give back processes, connections and files. Idempotent."""
+        for model in [*self._models.values(), *self._given.values()]:
+            await model.aclose()
+        for client in self._clients.values():
+            await client.aclose()
+        self._models.clear()
+        self._given.clear()
+        self._clients.clear()
+        if "ledger" in self.__dict__:
+            await self.ledger.aclose()
+            del self.__dict__["ledger"]
+
+    async def _open_index(self, knowledge: str) -> Retriever:
+        from shoal.retrieval.index import open_index
+
+        folder = (self.settings.root or Path()) / knowledge
+        if not folder.is_dir():
+            raise ConfigError(
+                f"there is no knowledge folder {folder}",
+                why="an agent looks passages up in it",
+                mend=f"mkdir -p {folder}, and put .md or .txt files into it",
+            )
+        return await open_index(folder, self.settings.data_path / "index", self.embedder)
+
+    async def _engine_in_use(self) -> Engine:
+        if self._engine is None:
+            wanted = self.settings.engine
+            if wanted == "auto":
+                wanted = "ollama" if await self._ollama_answers() else "embedded"
+            self._engine = wanted
+        return self._engine
+
+    async def _ollama_answers(self) -> bool:
+        import httpx
+
+        try:
+            async with asyncio.timeout(PROBE_S):
+                reply = await self._client(self.settings.ollama_url).get("/api/version")
+        except (httpx.HTTPError, TimeoutError, ConfigError):
+            return False
+        return reply.is_success
+
+    def _of_alias(self, name: str, alias: ModelAlias, engine: Engine) -> ModelName:
+        model: str | None = getattr(alias, engine)
+        if model is None:
+            raise ConfigError(
+                f'the alias "{name}" has no model for the engine {engine}',
+                mend=f'in shoal.toml: [models.{name}] {engine} = "..."',
+            )
+        return ModelName(engine, model)
+
+    def _build(self, name: ModelName) -> ChatModel:
+        adapter: ChatModel
+        match name.engine:
+            case "ollama":
+                from shoal.models.ollama import OllamaModel
+
+                host = self.settings.ollama_url
+                adapter = OllamaModel(
+                    name.model,
+                    self._client(host),
+                    num_ctx=self.settings.ollama.num_ctx,
+                    local_only=self.settings.network.local_only,
+                )
+            case "embedded":
+                from shoal.models.embedded import EmbeddedModel
+                from shoal.models.embedded_process import EngineSettings
+
+                host = str(name)
+                settings = self.settings.embedded
+                engine = EngineSettings(
+                    gguf=self._weights(name),
+                    num_ctx=settings.num_ctx,
+                    slots=settings.parallel,
+                    threads=settings.threads,
+                )
+                adapter = EmbeddedModel(str(name), engine)
+            case "openai":
+                from shoal.models.openai import OpenAIModel
+
+                host = self._openai_url(name)
+                adapter = OpenAIModel(name.model, self._client(host), num_ctx=self.settings.openai.num_ctx)
+            case _:
+                assert_never(name.engine)
+        return self._wrap(adapter, host=host, parallel=self._parallel(name.engine))
+
+    def _wrap(self, adapter: ChatModel, *, host: str, parallel: int) -> ChatModel:
+        serving = self.settings.serving
+        deadlines = Deadlines(load_s=serving.load_s, first_token_s=serving.first_token_s, idle_s=serving.idle_s)
+        limited = LimitedModel(
+            DeadlineModel(adapter, deadlines), parallel=parallel, max_queue=serving.max_queue
+        )
+        recorded = RecordedModel(limited, self.ledger)
+        breaker = self._breakers.setdefault(host, Breaker(host))
+        return RetryingModel(BreakerModel(recorded, breaker), attempts=serving.attempts)
+
+    def _parallel(self, engine: Engine) -> int:
+        return getattr(self.settings, engine).parallel
+
+    def _client(self, url: str) -> "httpx.AsyncClient":
+        if url not in self._clients:
+            network = self.settings.network
+            key = self.settings.openai_key if url == self.settings.openai.url else None
+            self._clients[url] = build_client(
+                url,
+                local_only=network.local_only,
+                allowed_hosts=network.allowed_hosts,
+                headers={"Authorization": f"Bearer {key}"} if key else None,
+            )
+        return self._clients[url]
+
+    def _openai_url(self, name: ModelName) -> str:
+        if self.settings.openai.url is None:
+            raise ConfigError(
+                f"{name} has no address",
+                why="there is no default, so that nothing goes to a cloud by accident",
+                mend='in shoal.toml: [openai] url = "https://.../v1"',
+            )
+        return self.settings.openai.url
+
+    def _weights(self, name: ModelName) -> Path:
+        from shoal.models.weights import find_weights
+
+        if name.model.endswith(".gguf"):
+            return (self.settings.root or Path()) / name.model
+        path = find_weights(name.model, self.settings.weights_path)
+        if path is None:
+            raise ModelMissing(
+                f"the weights of {name} are not on this machine", mend=f"shoal models pull {name}"
+            )
+        return path

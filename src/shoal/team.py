@@ -1,0 +1,177 @@
+"""A team: agents, a router and a policy, compiled to one graph that answers requests.
+
+The composition root for people who embed Shoal; what it is wired to (adapters, ledger, indexes) comes from
+`LocalRuntime`. A team may be used from several event loops: each gets connections of its own.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from shoal.agents import Agent
+from shoal.config import Settings, find_root, load_settings
+from shoal.core.errors import ConfigError
+from shoal.core.port import ChatModel, RoutePort
+from shoal.core.sync import run_sync
+from shoal.router import Router
+from shoal.router.escalation import Certificate, Escalation, Policy
+from shoal.runtime import LocalRuntime
+
+if TYPE_CHECKING:
+    from langgraph.graph import CompiledStateGraph
+
+    from shoal.graphs import Result, TeamRunner
+
+__all__ = ["Team"]
+
+CHECKPOINTS = "checkpoints.db"
+
+
+class Team:
+    """Many small models that work as one.
+
+    Args:
+        agents: the specialists; their names are unique.
+        large: the model asked when a local answer is not good enough: `engine:model`, an alias or a
+            ChatModel. None: such an answer is flagged, nothing is escalated.
+        router: sends texts to agents. None: learnt from the agents' jobs and examples.
+        escalation: when to keep an answer, and what asking the large model may cost.
+        certificates: by agent name; promises made by calibration.
+        settings: None: shoal.toml of the current project and SHOAL_* variables.
+        name: of the team, in ledger and traces.
+        durable: checkpoint every step, so that a run survives the death of its process.
+
+    Raises:
+        ConfigError: no agents, two of one name, or a setting that is wrong.
+    """
+
+    def __init__(  # noqa: PLR0913 (each is a choice of the user's; settings hold the rest)
+        self,
+        agents: Sequence[Agent[Any]],
+        *,
+        large: str | ChatModel | None = None,
+        router: RoutePort | None = None,
+        escalation: Escalation | None = None,
+        certificates: Mapping[str, Certificate] | None = None,
+        settings: Settings | None = None,
+        name: str = "team",
+        durable: bool = True,
+    ) -> None:
+        self.agents = {agent.name: agent for agent in agents}
+        self._check(agents)
+        self.name = name
+        self.large = large
+        self.settings = settings or load_settings(find_root())
+        self._given_router = router
+        self._judge = Policy(escalation or self.settings.escalation, certificates=certificates)
+        self._durable = durable
+        self._live: dict[asyncio.AbstractEventLoop, _Live] = {}
+
+    @cached_property
+    def router(self) -> RoutePort:
+        if self._given_router is not None:
+            return self._given_router
+        examples = [(text, agent.name) for agent in self.agents.values() for text, _ in agent.examples]
+        return Router.fit(examples, jobs={agent.name: agent.job for agent in self.agents.values()})
+
+    @property
+    def graph(self) -> "CompiledStateGraph":
+        """The team as a LangGraph graph, without a checkpointer: to inspect, draw or put into another."""
+        from shoal.graphs import build_team_graph
+
+        return build_team_graph(self._parts(LocalRuntime(self.settings))).compile()
+
+    async def run(self, request: str, *, thread_id: str | None = None) -> "Result":
+        """Answer a request.
+
+        Cancelling it leaves the run interrupted in the ledger; `resume` goes on from its last step.
+
+        Raises:
+            InputError: the request is empty, binary or too long to be meant.
+            ConfigError: a model, alias or knowledge folder does not exist, or may not be used.
+            StorageError: ledger, checkpoints or an index cannot be used.
+        """
+        return await (await self._runner()).run(request, thread_id=thread_id)
+
+    def run_sync(self, request: str, *, thread_id: str | None = None) -> "Result":
+        """`run` for code without an event loop. Raises what `run` raises, and `RunError` inside a loop."""
+        return run_sync(self.run(request, thread_id=thread_id))
+
+    async def resume(self, run_id: str) -> "Result":
+        """Finish an interrupted run; steps that were checkpointed are not done again.
+
+        Raises:
+            RunError: there is no such run, or it has ended.
+        """
+        return await (await self._runner()).resume(run_id)
+
+    @property
+    def runtime(self) -> LocalRuntime:
+        """What the team is wired to on the running event loop."""
+        return self._here().runtime
+
+    async def aclose(self) -> None:
+        """Close connections, files and engine processes of this event loop. Idempotent."""
+        live = self._live.pop(asyncio.get_running_loop(), None)
+        if live is not None:
+            await live.stack.aclose()
+            await live.runtime.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def _parts(self, runtime: LocalRuntime) -> Any:
+        from shoal.graphs import TeamParts
+
+        return TeamParts(
+            agents=self.agents, router=self.router, judge=self._judge, runtime=runtime, large=self.large
+        )
+
+    def _here(self) -> "_Live":
+        loop = asyncio.get_running_loop()
+        for old in [other for other in self._live if other.is_closed()]:
+            self._live.pop(old).runtime.abandon()
+        if loop not in self._live:
+            self._live[loop] = _Live(LocalRuntime(self.settings))
+        return self._live[loop]
+
+    async def _runner(self) -> "TeamRunner":
+        from shoal.graphs import TeamRunner, open_checkpoints
+
+        live = self._here()
+        async with live.opening:
+            if live.runner is None:
+                path: Path = self.settings.data_path / CHECKPOINTS
+                saver = await live.stack.enter_async_context(open_checkpoints(path)) if self._durable else None
+                live.runner = TeamRunner(self.name, self._parts(live.runtime), saver)
+            return live.runner
+
+    def _check(self, agents: Sequence[Agent[Any]]) -> None:
+        if not agents:
+            raise ConfigError("a team needs at least one agent", mend='Team(agents=[Agent("...", ...)])')
+        if len(self.agents) != len(agents):
+            names = [agent.name for agent in agents]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ConfigError(f"two agents are called {twice}", mend="give every agent a name of its own")
+
+
+class _Live:
+    """What a team holds open on one event loop."""
+
+    def __init__(self, runtime: LocalRuntime) -> None:
+        self.runtime = runtime
+        self.runner: TeamRunner | None = None
+        self.stack = AsyncExitStack()
+        self.opening = asyncio.Lock()
