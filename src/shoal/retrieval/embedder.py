@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     import onnxruntime
     import tokenizers
 
-__all__ = ["Embedder", "MiniLM"]
+__all__ = ["Embedder", "MiniLM", "TokenizingEmbedder"]
 
 MAX_TOKENS = 256
 """The length the model was trained for; longer texts are embedded in windows of it."""
 CLS, SEP = 101, 102
 """Ids of [CLS] and [SEP] in BERT's uncased vocabulary."""
+UNKNOWN_WORD_STEP = 4
+"""Characters per token of words that the vocabulary cannot spell: base64, keys, long identifiers."""
 WEIGHTS_SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
 
 
@@ -44,6 +46,14 @@ class Embedder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of shape (len(texts), dimension), L2-normalised, in the order given."""
+        ...
+
+
+class TokenizingEmbedder(Embedder, Protocol):
+    """An embedder that says where its tokens are, so that texts can be cut to its size."""
+
+    def token_spans(self, text: str) -> list[tuple[int, int]]:
+        """(start, end) of each token in `text`, in characters, in order."""
         ...
 
 
@@ -73,6 +83,20 @@ class MiniLM:
             self._embed_one("")  # builds session and tokenizer once, before the threads do
             rows = list(self._pool.map(self._embed_one, texts, chunksize=16))
         return np.stack(rows) if rows else np.empty((0, self.dimension), np.float32)
+
+    def token_spans(self, text: str) -> list[tuple[int, int]]:
+        """See `TokenizingEmbedder.token_spans`.
+
+        To BERT a word of over 100 characters is one unknown token, however long; to a chat model it costs a
+        token every few characters. Such words count as tokens of `UNKNOWN_WORD_STEP` characters here.
+        """
+        offsets: list[tuple[int, int]] = self._tokenizer.encode(text, add_special_tokens=False).offsets
+        return [
+            (at, min(at + step, end))
+            for start, end in offsets
+            for step in [end - start if end - start <= 100 else UNKNOWN_WORD_STEP]
+            for at in range(start, end, step)
+        ]
 
     def _embed_one(self, text: str) -> NDArray[np.float32]:
         ids = self._tokenizer.encode(text, add_special_tokens=False).ids

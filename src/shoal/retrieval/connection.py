@@ -1,0 +1,136 @@
+"""A connection to Chroma, embedded or server, and what its errors mean.
+
+Telemetry is off, and Chroma's own embedding function, which downloads a model, is never used.
+"""
+
+import re
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
+
+from shoal.core.errors import ConfigError, StorageDamaged, StorageError, StorageLocked
+
+if TYPE_CHECKING:
+    from chromadb.api.client import Client
+
+__all__ = ["DATABASE", "IndexPlace", "mapped_errors", "open_client", "remove_files"]
+
+DATABASE = "chroma.sqlite3"
+SQLITE_CODE = re.compile(r"\(code: (\d+)\)")
+"""Chroma has one class for every failure of SQLite; the result code is only in its text."""
+SQLITE_BUSY, SQLITE_LOCKED = 5, 6
+SQLITE_READONLY, SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN = 8, 10, 13, 14
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexPlace:
+    """Where one index lives."""
+
+    name: str
+    """Of the collection: 3 to 512 of [a-zA-Z0-9._-]."""
+    folder: Path
+    """Holds the writer's lock and, without a server, Chroma's files."""
+    rebuild: str
+    """The command that makes the index anew."""
+    url: str | None = None
+    """Of a Chroma server; None = embedded, in `folder`."""
+
+
+def open_client(place: IndexPlace) -> "Client":
+    """Open Chroma. Takes about a second the first time in a process: that is its import.
+
+    Raises:
+        ConfigError: the URL is not one.
+        StorageDamaged: Chroma cannot read its files.
+        StorageError: the server does not answer; the folder cannot be written.
+    """
+    import chromadb
+    from chromadb.config import Settings
+
+    settings = Settings(anonymized_telemetry=False, chroma_otel_collection_endpoint="")
+    if place.url is None:
+        with mapped_errors(place):
+            place.folder.mkdir(parents=True, exist_ok=True)
+            return cast("Client", chromadb.PersistentClient(place.folder, settings=settings))
+    url = urlsplit(place.url)
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        raise ConfigError(
+            f'"{place.url}" is not the URL of a Chroma server', mend="write it as http://127.0.0.1:8000"
+        )
+    secure = url.scheme == "https"
+    try:
+        client = chromadb.HttpClient(
+            host=url.hostname, port=url.port or (443 if secure else 8000), ssl=secure, settings=settings
+        )
+    except ValueError as error:  # what Chroma turns every failure to connect into
+        raise _no_server(place, error) from error
+    return cast("Client", client)
+
+
+@contextmanager
+def mapped_errors(place: IndexPlace) -> Generator[None]:
+    """Turn what Chroma raises into errors of ours.
+
+    Raises:
+        StorageDamaged: Chroma cannot make sense of what it reads.
+        StorageLocked: SQLite waited too long for another process.
+        StorageError: the server does not answer; disk full, read-only or failing.
+    """
+    import httpx
+    from chromadb.errors import ChromaError
+
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise _no_server(place, error) from error
+    except OSError as error:
+        raise _unwritable(place, str(error)) from error
+    except ChromaError as error:
+        raise _meaning(place, str(error)) from error
+
+
+def remove_files(place: IndexPlace) -> None:
+    """Remove what Chroma keeps in the folder; the writer's lock stays.
+
+    Raises:
+        StorageError: another program holds the files, or the folder is read-only.
+    """
+    try:
+        for path in place.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name.startswith(DATABASE):
+                path.unlink()
+    except OSError as error:
+        raise _unwritable(place, str(error)) from error
+
+
+def _meaning(place: IndexPlace, text: str) -> StorageError:
+    found = SQLITE_CODE.search(text)
+    code = int(found[1]) & 0xFF if found else None
+    if code in {SQLITE_BUSY, SQLITE_LOCKED}:
+        return StorageLocked(f"the index at {place.folder} is busy", why=text, mend="try again")
+    if code in {SQLITE_READONLY, SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN}:
+        return _unwritable(place, text)
+    where = place.url or place.folder
+    return StorageDamaged(f"the index {place.name} at {where} is damaged", why=text, mend=place.rebuild)
+
+
+def _unwritable(place: IndexPlace, why: str) -> StorageError:
+    return StorageError(
+        f"cannot write the index at {place.folder}",
+        why=why,
+        mend=f"free space there (df -h {place.folder}) or make it writable (chmod -R u+rwX {place.folder})",
+    )
+
+
+def _no_server(place: IndexPlace, error: Exception) -> StorageError:
+    return StorageError(
+        f"no Chroma server answers at {place.url}",
+        why=str(error),
+        mend=f"chroma run --path {place.folder}, or remove the URL to use the embedded one",
+    )
