@@ -26,6 +26,7 @@ class CommonParams:
     enable_reasoning: int
     endpoint_slots: bool
     hostnames: Sequence[str]
+    sse_ping_interval: int
     ui: bool
     verbosity: int
     warmup: bool

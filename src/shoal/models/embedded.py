@@ -18,6 +18,7 @@ from shoal.core.port import ModelInfo
 from shoal.core.usage import Usage
 from shoal.models.embedded_process import EmbeddedProcess, EngineChild, EngineSettings, check_files, hash_file
 from shoal.models.embedded_wire import (
+    JSON_FIRST,
     Chunk,
     build_body,
     build_error,
@@ -68,13 +69,13 @@ class EmbeddedModel:
         body = build_body(request, self._scales(request))
         began = time.perf_counter()
         child = await self._process.child()
-        answer = Answer(request, began=began, loaded=time.perf_counter())
+        answer = Answer(self._name, request, began=began, loaded=time.perf_counter())
         async with aclosing(self._chunks(child, body)) as chunks:
             async for chunk in chunks:
                 delta = answer.add(chunk)
                 if delta is not None:
                     yield delta
-        yield answer.response(self._name, self._digest(request))
+        yield answer.response(self._digest(request))
 
     async def describe(self) -> ModelInfo:
         """See `ChatModel.describe`. The first call reads the whole file for its digest.
@@ -165,8 +166,10 @@ class Tokenized(BaseModel):
 class Answer:
     """Folds the chunks of one answer into deltas and a response."""
 
-    def __init__(self, request: ChatRequest, *, began: float, loaded: float) -> None:
+    def __init__(self, name: str, request: ChatRequest, *, began: float, loaded: float) -> None:
+        self._name = name
         self._top = request.top_logprobs
+        self._constrained = request.schema is not None
         self._began = began
         self._loaded = loaded
         self._first: float | None = None
@@ -176,7 +179,11 @@ class Answer:
         self._last: Chunk | None = None
 
     def add(self, chunk: Chunk) -> ChatDelta | None:
-        """The delta in the chunk, if there is one."""
+        """The delta in the chunk, if there is one.
+
+        Raises:
+            RequestRefused: the engine left the schema out.
+        """
         if chunk.usage is not None:
             self._last = chunk
         self._finish = chunk.finish_reason or self._finish
@@ -185,23 +192,33 @@ class Answer:
             return None
         if self._first is None:
             self._first = time.perf_counter()
+            self._check_constrained(delta.text)
         self._text.append(delta.text)
         self._tokens.extend(delta.tokens)
         return delta
 
-    def response(self, name: str, digest: str) -> ChatResponse:
+    def _check_constrained(self, text: str) -> None:
+        # A schema the engine cannot compile goes to its log and nowhere else: it answers freely.
+        if self._constrained and text and text[0] not in JSON_FIRST:
+            raise RequestRefused(
+                f"{self._name} cannot enforce the schema of the answer",
+                why="it is invalid, or holds a pattern with look-around",
+                mend="simplify the output type; the agent's own checks still see every answer",
+            )
+
+    def response(self, digest: str) -> ChatResponse:
         """The whole answer.
 
         Raises:
             StreamBroken: the stream ended without saying how, or in a way nobody asked for.
         """
         if self._last is None or self._finish not in FINISH_REASONS:
-            raise StreamBroken(f"{name} stopped before the end of its answer")
+            raise StreamBroken(f"{self._name} stopped before the end of its answer")
         return ChatResponse(
             text="".join(self._text),
             finish_reason=FINISH_REASONS[self._finish],
             usage=self._usage(self._last),
-            model=name,
+            model=self._name,
             digest=digest,
             tokens=tuple(self._tokens),
         )

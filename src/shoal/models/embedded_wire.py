@@ -23,6 +23,17 @@ __all__ = ["Chunk", "ErrorReply", "build_body", "build_messages", "parse_chunk",
 
 JsonObject = dict[str, Any]
 
+JSON_LAYOUT: JsonObject = {
+    # The layout of `json.dumps`, and no other: small models can fill an answer with white space.
+    "whitespace_flexible": False,
+    "item_separator": ", ",
+    "key_separator": ": ",
+    # An unknown keyword loosens the grammar; otherwise it would switch the whole grammar off.
+    "lenient": True,
+}
+JSON_FIRST = '{["-0123456789tfn'
+"""What JSON can begin with."""
+
 
 class Alternative(BaseModel):
     token: str
@@ -120,6 +131,7 @@ def build_body(request: ChatRequest, scales: Sequence[float]) -> JsonObject:
         "lora": [{"id": index, "scale": scale} for index, scale in enumerate(scales)],
         "cache_prompt": True,
         "stream": True,
+        "return_progress": True,  # writes during prefill too: so a closed stream is noticed
         "stream_options": {"include_usage": True},
     }
     if request.schema is not None:
@@ -136,7 +148,7 @@ def build_grammar(schema: Mapping[str, Any]) -> str:
     Not `response_format`: that also allows a Markdown fence before the JSON, which costs tokens and then
     is cut out of the text, so that tokens and text part ways.
     """
-    return "%llguidance {}\nstart: %json " + json.dumps(schema)
+    return "%llguidance {}\nstart: %json " + json.dumps({**schema, "x-guidance": JSON_LAYOUT})
 
 
 def parse_chunk(line: str) -> Chunk | None:
