@@ -108,6 +108,13 @@ class StorageDamaged(StorageError):
 class ModelError(ShoalError):
     """A call to a model failed."""
 
+    def __init__(
+        self, what: str, *, why: str = "", mend: str = "", retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(what, why=why, mend=mend)
+        self.retry_after_s = retry_after_s
+        """Seconds after which trying again may help; None = unknown."""
+
 
 class ModelMissing(ModelError):
     """The engine does not have this model."""
@@ -131,13 +138,6 @@ class Overloaded(ModelError):
     """A bounded queue is full."""
 
     retryable = True
-
-    def __init__(
-        self, what: str, *, why: str = "", mend: str = "", retry_after_s: float | None = None
-    ) -> None:
-        super().__init__(what, why=why, mend=mend)
-        self.retry_after_s = retry_after_s
-        """Seconds after which room is expected; None = unknown."""
 
 
 class DeadlineExceeded(ModelError):
