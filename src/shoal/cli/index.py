@@ -20,7 +20,9 @@ __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True)
 
-Data = Annotated[Path | None, typer.Option("--data", help="Where indexes are kept.", show_default=False)]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Folder that indexes are kept in.", show_default=False)
+]
 
 
 @app.command()
@@ -59,7 +61,7 @@ def query(
 ) -> None:
     """Show the passages that answer a question best, with their source and similarity."""
     indexes = _open(folders or _indexed(data), data)
-    found = [p for index in indexes for p in run_async(index.retriever.search(text, limit=limit))]
+    found = [p for index in indexes for p in run_async(index.search(text, limit=limit))]
     if len(indexes) > 1:
         # Each index orders by more than the cosine, but across indexes only the cosine compares.
         found = sorted(found, key=_cosine, reverse=True)[:limit]
@@ -99,16 +101,16 @@ def verify(
 
 def _open(paths: list[Path], data: Path | None) -> "list[KnowledgeIndex]":
     from shoal.retrieval.embedder import MiniLM
-    from shoal.retrieval.index import open_index
+    from shoal.retrieval.index import KnowledgeIndex
 
     embedder = MiniLM()
-    return [open_index(path, _data_folder(data), embedder) for path in paths]
+    return [KnowledgeIndex(path, _index_folder(data), embedder) for path in paths]
 
 
 def _indexed(data: Path | None) -> list[Path]:
     from shoal.retrieval.index import indexed_roots
 
-    folder = _data_folder(data)
+    folder = _index_folder(data)
     roots = indexed_roots(folder)
     if not roots:
         raise ConfigError(
@@ -117,10 +119,10 @@ def _indexed(data: Path | None) -> list[Path]:
     return roots
 
 
-def _data_folder(data: Path | None) -> Path:
+def _index_folder(data: Path | None) -> Path:
     from shoal.config import find_root, load_settings
 
-    return data or load_settings(find_root()).data_path
+    return data or load_settings(find_root()).data_path / "index"
 
 
 @contextmanager

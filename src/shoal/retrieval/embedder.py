@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import onnxruntime
     import tokenizers
 
-__all__ = ["Embedder", "MiniLM", "TokenizingEmbedder"]
+__all__ = ["Embedder", "MiniLM"]
 
 MAX_TOKENS = 256
 """The length the model was trained for; longer texts are embedded in windows of it."""
@@ -48,12 +48,8 @@ class Embedder(Protocol):
         """Vectors of shape (len(texts), dimension), L2-normalised, in the order given."""
         ...
 
-
-class TokenizingEmbedder(Embedder, Protocol):
-    """An embedder that says where its tokens are, so that texts can be cut to its size."""
-
     def token_spans(self, text: str) -> list[tuple[int, int]]:
-        """(start, end) of each token in `text`, in characters, in order."""
+        """(start, end) of each token in `text`, in characters, in order: texts are cut to size by these."""
         ...
 
 
@@ -85,7 +81,7 @@ class MiniLM:
         return np.stack(rows) if rows else np.empty((0, self.dimension), np.float32)
 
     def token_spans(self, text: str) -> list[tuple[int, int]]:
-        """See `TokenizingEmbedder.token_spans`.
+        """See `Embedder.token_spans`.
 
         To BERT a word of over 100 characters is one unknown token, however long; to a chat model it costs a
         token every few characters. Such words count as tokens of `UNKNOWN_WORD_STEP` characters here.

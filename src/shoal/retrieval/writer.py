@@ -19,7 +19,7 @@ from shoal.core.passage import Passage
 from shoal.retrieval.chunking import ChunkSize, chunk_document
 from shoal.retrieval.collection import ChunkCollection, Contents, StoredChunk
 from shoal.retrieval.document import Document, find_documents, read_document
-from shoal.retrieval.embedder import TokenizingEmbedder
+from shoal.retrieval.embedder import Embedder
 from shoal.retrieval.integrity import Damage, checksum, chunk_id, find_damage
 from shoal.retrieval.lock import writer_lock
 
@@ -51,9 +51,7 @@ class AddReport:
 class IndexWriter:
     """Writes the index of one folder. Its methods block; they take the writer's lock while they work."""
 
-    def __init__(
-        self, root: Path, collection: ChunkCollection, embedder: TokenizingEmbedder, size: ChunkSize
-    ) -> None:
+    def __init__(self, root: Path, collection: ChunkCollection, embedder: Embedder, size: ChunkSize) -> None:
         self._root = root
         self._collection = collection
         self._embedder = embedder

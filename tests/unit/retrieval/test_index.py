@@ -24,10 +24,11 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def index(folder: Path, tmp_path: Path) -> KnowledgeIndex:
-    return open_index(folder, tmp_path / "data", MiniLM())
+    return KnowledgeIndex(folder, tmp_path / "data", MiniLM())
 
 
-async def test_first_search_indexes_the_folder(index: KnowledgeIndex, folder: Path) -> None:
+async def test_opening_indexes_the_folder(folder: Path, tmp_path: Path) -> None:
+    index = await open_index(folder, tmp_path / "data", MiniLM())
     best, *_ = await index.search("how much holiday do I get?", limit=2)
     assert best.source == "handbook/leave.md"
     assert best.heading == "Handbook > Leave"
@@ -38,6 +39,7 @@ async def test_first_search_indexes_the_folder(index: KnowledgeIndex, folder: Pa
 
 
 async def test_a_rare_word_is_found_by_its_letters(index: KnowledgeIndex) -> None:
+    await index.update()
     best, *_ = await index.search("地下鉄", limit=1)
     assert best.source == "handbook/travel/trains.txt"
 
@@ -45,9 +47,10 @@ async def test_a_rare_word_is_found_by_its_letters(index: KnowledgeIndex) -> Non
 async def test_search_sees_what_another_writer_added(
     index: KnowledgeIndex, folder: Path, tmp_path: Path
 ) -> None:
+    await index.update()
     await index.search("anything")
     (folder / "cars.md").write_text("Rental cars need insurance.", encoding="utf-8")
-    report = open_index(folder, tmp_path / "data", MiniLM()).writer.add()
+    report = KnowledgeIndex(folder, tmp_path / "data", MiniLM()).writer.add()
     assert report.added == ("handbook/cars.md",)
     best, *_ = await index.search("insurance for a rental car", limit=1)
     assert best.source == "handbook/cars.md"
@@ -82,25 +85,25 @@ def test_indexed_roots_lists_folders(index: KnowledgeIndex, folder: Path, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["photo.png", "sheet.xlsx", "noending"])
-def test_other_files_are_refused_by_name(folder: Path, tmp_path: Path, name: str) -> None:
+def test_other_files_are_refused_by_name(index: KnowledgeIndex, folder: Path, name: str) -> None:
     (folder / name).write_bytes(b"x")
     with pytest.raises(ConfigError, match=name):
-        open_index(folder, tmp_path / "data", MiniLM())
+        index.writer.add()
 
 
 def test_hidden_files_are_no_documents(folder: Path, tmp_path: Path) -> None:
     (folder / ".DS_Store").write_bytes(b"\0")
     (folder / ".git").mkdir()
     (folder / ".git" / "HEAD.bin").write_bytes(b"\0")
-    assert len(open_index(folder, tmp_path / "data", MiniLM()).writer.add().added) == 2
+    assert len(KnowledgeIndex(folder, tmp_path / "data", MiniLM()).writer.add().added) == 2
 
 
-def test_missing_and_empty_folders_are_refused(tmp_path: Path) -> None:
+async def test_missing_and_empty_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no"):
-        open_index(tmp_path / "nothing", tmp_path / "data", MiniLM())
+        await open_index(tmp_path / "nothing", tmp_path / "data", MiniLM())
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="no document"):
-        open_index(tmp_path / "empty", tmp_path / "data", MiniLM())
+        await open_index(tmp_path / "empty", tmp_path / "data", MiniLM())
 
 
 @pytest.mark.parametrize("data", [b"caf\xe9", "wide".encode("utf-16"), b"a\0b"])
