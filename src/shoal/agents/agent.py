@@ -7,7 +7,7 @@ default one, so the same object serves a team, a node of somebody's own LangGrap
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from shoal.agents.attempt import AgentEvent, Attempt, Judge, OutputT
 from shoal.agents.loop import Task, attempt_events
@@ -80,9 +80,11 @@ class Agent(AgentSpec[OutputT]):
 
 
 def _field(state: Any, name: str, agent: str) -> Any:
-    if isinstance(state, Mapping) and name in state:
-        return state[name]
-    if not isinstance(state, Mapping) and hasattr(state, name):
+    if isinstance(state, Mapping):
+        fields = cast("Mapping[str, Any]", state)
+        if name in fields:
+            return fields[name]
+    elif hasattr(state, name):
         return getattr(state, name)
     raise ConfigError(
         f'the graph\'s state has no field "{name}"',

@@ -19,7 +19,14 @@ from shoal.agents.tooling import parse_step, tool_schema
 from shoal.agents.validation import failed_checks, parse_output
 from shoal.core.chat import ChatDelta, ChatEvent, ChatRequest, ChatResponse, Message
 from shoal.core.decision import Decision, Signals
-from shoal.core.errors import ConfigError, DeadlineExceeded, InputError, OutputInvalid, ShoalError
+from shoal.core.errors import (
+    ConfigError,
+    DeadlineExceeded,
+    InputError,
+    OutputInvalid,
+    ShoalError,
+    StorageError,
+)
 from shoal.core.passage import Passage
 from shoal.core.port import ChatModel
 from shoal.tools import Toolset
@@ -63,6 +70,10 @@ class _Draft(Generic[OutputT]):
     signals: Signals = field(default_factory=Signals)
     failure: ShoalError | None = None
 
+    @property
+    def text(self) -> str:
+        return self.response.text if self.response else ""
+
 
 async def attempt_events(task: Task[OutputT]) -> AsyncGenerator[AgentEvent[OutputT]]:
     """Deltas as they come, `Repairing` where they are void, and one `Attempt` at the end.
@@ -76,41 +87,20 @@ async def attempt_events(task: Task[OutputT]) -> AsyncGenerator[AgentEvent[Outpu
     """
     check_text(task.text)
     started = time.monotonic()
-    deadline = started + task.agent.timeout_s
     model = await task.runtime.model(_model_of(task.agent))
     passages = await _look_up(task)
-    schema = task.agent.schema
-    if task.agent.tools:
-        schema = tool_schema(task.agent.tools, schema)
-    messages = build_messages(task.agent, task.text, passages, schema)
-    for repairs in range(MAX_REPAIRS + 1):
+    request = _build_request(task, passages)
+    repairs = 0
+    while True:
         draft = _Draft[OutputT]()
-        request = ChatRequest(
-            messages=messages,
-            max_tokens=task.agent.max_tokens,
-            sampling=task.agent.sampling,
-            schema=schema,
-            top_logprobs=ALTERNATIVES,
-            input=task.text,
-            passages=passages,
-        )
-        try:
-            events = _answer(task, model, request, deadline, repairs)
-            async with aclosing(events):
-                async for event in events:
-                    if isinstance(event, ChatResponse):
-                        draft.response = event
-                    else:
-                        yield event
-            _read(task, draft, passages, repairs)
-        except ConfigError:
-            raise
-        except ShoalError as error:
-            draft.failure = error
-        signals = _with_routing(replace(draft.signals, repairs=repairs), task.decision)
+        deltas = _draft(task, model, request, repairs, draft, started + task.agent.timeout_s)
+        async with aclosing(deltas):
+            async for delta in deltas:
+                yield delta
+        draft.signals = _with_routing(replace(draft.signals, repairs=repairs), task.decision)
         verdict = task.judge.judge(
             task.agent.name,
-            signals,
+            draft.signals,
             failure=draft.failure,
             repairs_left=MAX_REPAIRS - repairs,
             large=task.large,
@@ -119,13 +109,14 @@ async def attempt_events(task: Task[OutputT]) -> AsyncGenerator[AgentEvent[Outpu
             break
         yield Repairing(reason=verdict.reason)
         problem = draft.failure.why or draft.failure.what if draft.failure else verdict.reason
-        messages += build_repair(draft.response.text if draft.response else "", problem)
+        request = replace(request, messages=request.messages + build_repair(draft.text, problem))
+        repairs += 1
     yield Attempt(
         agent=task.agent.name,
         model=model.name,
-        text=draft.response.text if draft.response else "",
+        text=draft.text,
         output=draft.output,
-        signals=signals,
+        signals=draft.signals,
         verdict=verdict,
         failure=draft.failure,
         response=draft.response,
@@ -161,6 +152,44 @@ async def _look_up(task: Task[Any]) -> tuple[Passage, ...]:
         return task.context
     retriever = await task.runtime.retriever(task.agent.knowledge)
     return task.context + await retriever.search(task.text, limit=PASSAGES)
+
+
+def _build_request(task: Task[Any], passages: tuple[Passage, ...]) -> ChatRequest:
+    agent = task.agent
+    schema = tool_schema(agent.tools, agent.schema) if agent.tools else agent.schema
+    return ChatRequest(
+        messages=build_messages(agent, task.text, passages, schema),
+        max_tokens=agent.max_tokens,
+        sampling=agent.sampling,
+        schema=schema,
+        top_logprobs=ALTERNATIVES,
+        input=task.text,
+        passages=passages,
+    )
+
+
+async def _draft(
+    task: Task[OutputT],
+    model: ChatModel,
+    request: ChatRequest,
+    repairs: int,
+    draft: _Draft[OutputT],
+    deadline: float,
+) -> AsyncGenerator[ChatDelta]:
+    """Ask once and fill the draft. A failure of the model or its answer is kept there, not raised."""
+    try:
+        events = _answer(task, model, request, deadline, repairs)
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, ChatResponse):
+                    draft.response = event
+                else:
+                    yield event
+        _read(task, draft, request.passages, repairs)
+    except (ConfigError, StorageError):
+        raise
+    except ShoalError as error:
+        draft.failure = error
 
 
 async def _answer(

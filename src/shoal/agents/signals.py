@@ -15,8 +15,9 @@ from shoal.core.passage import Passage
 
 __all__ = ["read_signals", "value_tokens"]
 
-# A JSON string, number or literal that is not a key (a key is a string followed by a colon).
-SCALAR = re.compile(r'"((?:[^"\\]|\\.)*)"(?!\s*:)|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null')
+STRING = r'"((?:[^"\\]|\\.)*)"'
+# Scanned left to right: a key (a string and its colon), or the scalar values: a string, a number, a literal.
+SCALAR = re.compile(rf"(?P<key>{STRING}\s*:)|{STRING}|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null")
 REFUSAL = re.compile(
     r"^\W*(?:i(?:'m| am) (?:sorry|unable|not able)|i (?:can(?:not|'t)|won't)|as an ai\b"
     r"|sorry, (?:but )?i can)",
@@ -45,7 +46,7 @@ def read_signals(
 
 
 def value_tokens(text: str, tokens: Sequence[TokenLogprob]) -> tuple[TokenLogprob, ...]:
-    """The tokens that overlap a scalar value of the JSON in `text`.
+    """The tokens that overlap a scalar value of the JSON in `text`; the quotes around a string are forced.
 
     Tokens are placed by accumulating their text; if they do not add up to `text` (an engine stripped a
     fence, say) the offset of the JSON within them is looked for, and if it is not there, none is returned.
@@ -54,22 +55,23 @@ def value_tokens(text: str, tokens: Sequence[TokenLogprob]) -> tuple[TokenLogpro
     shift = spoken.find(text)
     if shift < 0:
         return ()
-    spans = [(match.start() + shift, match.end() + shift) for match in _scalars(text)]
+    spans = [(start + shift, end + shift) for start, end in _scalars(text)]
     chosen: list[TokenLogprob] = []
     position = 0
     for token in tokens:
         start, position = position, position + len(token.text)
-        if any(start < end and begin < position for begin, end in spans):
+        if any(max(start, begin) < min(position, end) for begin, end in spans):
             chosen.append(token)
     return tuple(chosen)
 
 
-def _scalars(text: str) -> list[re.Match[str]]:
+def _scalars(text: str) -> list[tuple[int, int]]:
     try:
         json.loads(text)
     except ValueError:
         return []
-    return list(SCALAR.finditer(text))
+    values = (match for match in SCALAR.finditer(text) if match["key"] is None)
+    return [match.span(3) if match[3] is not None else match.span() for match in values]
 
 
 def _margin(tokens: Sequence[TokenLogprob]) -> float | None:

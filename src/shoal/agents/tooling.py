@@ -5,7 +5,7 @@ Native tool calling is not used: with small models engines answer empty, or fail
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from shoal.core.chat import JsonSchema
 from shoal.core.errors import OutputInvalid
@@ -32,18 +32,18 @@ def parse_step(agent: str, text: str) -> ToolCall | str:
         OutputInvalid: the text is neither.
     """
     try:
-        parsed: object = json.loads(text)
+        parsed: Any = json.loads(text)
     except ValueError as error:
         raise OutputInvalid(
             f"{agent} wrote neither a tool call nor an answer", text=text, why=str(error)
         ) from error
     match parsed:
-        case {"tool": str(name), "args": dict(args)}:
-            return name, cast("Mapping[str, Any]", args)
+        case {"tool": str(name), "args": dict()}:
+            return name, parsed["args"]
         case {"answer": str(answer)}:
             return answer
-        case {"answer": answer}:
-            return json.dumps(answer, ensure_ascii=False)
+        case {"answer": _}:
+            return json.dumps(parsed["answer"], ensure_ascii=False)
         case _:
             raise OutputInvalid(
                 f"{agent} wrote neither a tool call nor an answer", text=text, why='no "tool" and no "answer"'

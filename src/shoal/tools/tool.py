@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import pydantic_core
-from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError, validate_call
+from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError, validate_call
 
 from shoal.core.chat import JsonSchema
 from shoal.core.errors import ConfigError, OutputInvalid
@@ -61,8 +61,8 @@ class Tool:
                 mend=f'def {name}(order_id: str) -> str: """Say what it does."""',
             )
         try:
-            schema = TypeAdapter(function).json_schema()
-            checked = validate_call(function, config=ConfigDict(extra="forbid"))
+            schema = TypeAdapter[Any](cast("Any", function)).json_schema()
+            checked = cast("Callable[..., object]", validate_call(cast("Any", function)))
         except PydanticSchemaGenerationError as error:
             raise ConfigError(f"{name} cannot be a tool", why=str(error)) from error
         return cls(name=name, description=description, schema=schema, function=checked, effect=effect)
