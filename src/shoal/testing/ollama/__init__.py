@@ -1,0 +1,1 @@
+"""The parts of the fake Ollama server; use it through `shoal.testing.fake_ollama`."""
