@@ -11,6 +11,7 @@ wait in a queue draw nothing, so the engine's busy seconds (load, prefill, decod
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, final
 
@@ -18,6 +19,9 @@ from shoal.core.errors import ConfigError
 from shoal.tracing.record import EnergyMethod
 
 __all__ = ["CounterMeter", "Energy", "EnergyCounter", "EnergyMeter", "EstimateMeter", "Power", "Window"]
+
+Clock = Callable[[], float]
+"""Seconds since some moment; never goes back."""
 
 IDLE_WINDOW_S = (1.0, 60.0)
 """Pauses between calls from which the idle power is learnt: long enough to mean something, short enough
@@ -93,19 +97,20 @@ class Power:
 class EstimateMeter:
     """busy seconds x share x (TDP - idle) x busy cores / cores."""
 
-    def __init__(self, power: Power, *, slots: int | None = None) -> None:
+    def __init__(self, power: Power, *, slots: int | None = None, clock: Clock = time.perf_counter) -> None:
         """`slots`: how many calls the engine works on at a time, at most; None = as many as there are."""
         self._power = power
+        self._clock = clock
         self._turns = _Turns(slots)
         self._lock = threading.Lock()
 
     def begin(self) -> Window:
         with self._lock:
-            return self._turns.enter(time.perf_counter(), 0.0)
+            return self._turns.enter(self._clock(), 0.0)
 
     def end(self, window: Window, *, busy_s: float | None) -> Energy:
-        now = time.perf_counter()
         with self._lock:
+            now = self._clock()
             turn = self._turns.leave(window, now, 0.0)
         busy, share = _busy_and_share(window, now, turn.turn_s, busy_s)
         power = self._power
@@ -125,25 +130,31 @@ class CounterMeter:
     """What a counter advanced, less idle, divided among the calls that ran."""
 
     def __init__(
-        self, counter: EnergyCounter, *, idle_w: float | None = None, slots: int | None = None
+        self,
+        counter: EnergyCounter,
+        *,
+        idle_w: float | None = None,
+        slots: int | None = None,
+        clock: Clock = time.perf_counter,
     ) -> None:
         """`idle_w`: power without work; None = the lowest seen in a pause between calls."""
         self._counter = counter
+        self._clock = clock
         self._turns = _Turns(slots)
         self._lock = threading.Lock()
         self._learns_idle = idle_w is None
         self._idle_w = idle_w
-        self._read_at = time.perf_counter()
+        self._read_at = clock()
         self._read_j = counter.read_j()
 
     def begin(self) -> Window:
         with self._lock:
-            now = time.perf_counter()
+            now = self._clock()
             return self._turns.enter(now, self._above_idle(now))
 
     def end(self, window: Window, *, busy_s: float | None) -> Energy:
         with self._lock:
-            now = time.perf_counter()
+            now = self._clock()
             turn = self._turns.leave(window, now, self._above_idle(now))
             is_readable, idle_w = self._read_j is not None, self._idle_w
         busy, share = _busy_and_share(window, now, turn.turn_s, busy_s)

@@ -24,7 +24,6 @@ __all__ = ["Endpoint", "Telemetry", "build_telemetry"]
 
 SEND_TIMEOUT_S = 5.0
 METRICS_EVERY_S = 30.0
-CLOSE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +37,8 @@ class Endpoint:
     convention: Convention = "1.41"
     content_agents: frozenset[str] = frozenset()
     """Agents whose prompts and answers go into the spans."""
+    close_s: float = 2.0
+    """How long closing waits for the endpoint, for spans and for metrics each."""
 
 
 @final
@@ -86,7 +87,8 @@ def build_telemetry(endpoint: Endpoint | None) -> Telemetry:
     url, headers = endpoint.url.rstrip("/"), dict(endpoint.headers or {})
     resource = Resource.create({"service.name": endpoint.service})
     span_queue = SpanQueue(
-        OTLPSpanExporter(f"{url}/v1/traces", headers=headers, timeout=SEND_TIMEOUT_S), close_s=CLOSE_S
+        OTLPSpanExporter(f"{url}/v1/traces", headers=headers, timeout=SEND_TIMEOUT_S),
+        close_s=endpoint.close_s,
     )
     tracers = TracerProvider(resource=resource)
     tracers.add_span_processor(span_queue)
@@ -103,19 +105,22 @@ def build_telemetry(endpoint: Endpoint | None) -> Telemetry:
         names=names,
         content_agents=endpoint.content_agents,
     )
-    return Telemetry(spans, _Exporting(tracers, meters, span_queue))
+    return Telemetry(spans, _Exporting(tracers, meters, span_queue, endpoint.close_s))
 
 
 @final
 class _Exporting:
-    def __init__(self, tracers: "TracerProvider", meters: "MeterProvider", queue: "SpanQueue") -> None:
+    def __init__(
+        self, tracers: "TracerProvider", meters: "MeterProvider", queue: "SpanQueue", close_s: float
+    ) -> None:
         self.queue = queue
         self._tracers = tracers
         self._meters = meters
+        self._close_s = close_s
         self._is_closed = False
 
     def close(self) -> None:
         if not self._is_closed:
             self._is_closed = True
             self._tracers.shutdown()
-            self._meters.shutdown(timeout_millis=CLOSE_S * 1000)
+            self._meters.shutdown(timeout_millis=self._close_s * 1000)

@@ -7,12 +7,13 @@ worst), but leaves the file whole. The file must be on a local disk: WAL does no
 
 import sqlite3
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 from shoal.core.errors import StorageDamaged, StorageError, StorageLocked
 
-__all__ = ["LOCK_WAIT_S", "SCHEMA_VERSION", "connect", "is_busy", "storage_error"]
+__all__ = ["LOCK_WAIT_S", "connect", "is_busy", "storage_error"]
 
 LOCK_WAIT_S = 15.0
 """How long another process may hold the write lock before a write gives up."""
@@ -20,7 +21,10 @@ LOCK_WAIT_S = 15.0
 APPLICATION_ID = 0x53686F61
 """ "Shoa", in the header of every ledger."""
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
+Migrations = Sequence[Sequence[str]]
+"""Groups of statements; group n takes a file from version n to n + 1. Published groups never change."""
+
+MIGRATIONS: Migrations = (
     (
         """CREATE TABLE runs (
             id TEXT PRIMARY KEY, team TEXT NOT NULL, input TEXT NOT NULL, status TEXT NOT NULL,
@@ -53,12 +57,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX effects_run_id ON effects(run_id)",
     ),
 )
-"""Statement groups; group n takes a file from version n to n + 1. Published groups never change."""
-
-SCHEMA_VERSION = len(MIGRATIONS)
 
 
-def connect(path: Path, *, create: bool, lock_wait_s: float = LOCK_WAIT_S) -> sqlite3.Connection:
+def connect(
+    path: Path,
+    *,
+    create: bool,
+    lock_wait_s: float = LOCK_WAIT_S,
+    migrations: Migrations = MIGRATIONS,
+) -> sqlite3.Connection:
     """Open a ledger in autocommit mode, usable from any one thread at a time, migrated to this version.
 
     Raises:
@@ -83,7 +90,7 @@ def connect(path: Path, *, create: bool, lock_wait_s: float = LOCK_WAIT_S) -> sq
     try:
         db = sqlite3.connect(path, timeout=lock_wait_s, isolation_level=None, check_same_thread=False)
         try:
-            _prepare(db, path, lock_wait_s)
+            _prepare(db, path, lock_wait_s, migrations)
         except BaseException:
             db.close()
             raise
@@ -128,21 +135,22 @@ def storage_error(error: sqlite3.Error, path: Path) -> StorageError:
             return StorageError(f"the ledger {path} failed", why=str(error), mend=f"df -h {path.parent}")
 
 
-def _prepare(db: sqlite3.Connection, path: Path, lock_wait_s: float) -> None:
-    version = _version(db, path)  # before anything is written: it may be somebody else's file
+def _prepare(db: sqlite3.Connection, path: Path, lock_wait_s: float, migrations: Migrations) -> None:
+    newest = len(migrations)
+    version = _version(db, path, newest)  # before anything is written: it may be somebody else's file
     _enter_wal(db, path, lock_wait_s)
     db.execute("PRAGMA synchronous=NORMAL")
     db.execute("PRAGMA foreign_keys=ON")
-    if version == SCHEMA_VERSION:
+    if version == newest:
         return
     db.execute("BEGIN IMMEDIATE")
     try:
         # Asked again under the lock: another process may have migrated the file in between.
-        for group in MIGRATIONS[_version(db, path) :]:
+        for group in migrations[_version(db, path, newest) :]:
             for statement in group:
                 db.execute(statement)
         db.execute(f"PRAGMA application_id={APPLICATION_ID}")
-        db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        db.execute(f"PRAGMA user_version={newest}")
         db.execute("COMMIT")
     finally:
         if db.in_transaction:
@@ -169,13 +177,13 @@ def _enter_wal(db: sqlite3.Connection, path: Path, lock_wait_s: float) -> None:
         )
 
 
-def _version(db: sqlite3.Connection, path: Path) -> int:
+def _version(db: sqlite3.Connection, path: Path, newest: int) -> int:
     """Schema version of the file; 0 for an empty one."""
     version = int(str(_pragma(db, "user_version")))
-    if version > SCHEMA_VERSION:
+    if version > newest:
         raise StorageDamaged(
             f"the ledger {path} was written by a newer Shoal",
-            why=f"it has schema version {version}; this one reads up to {SCHEMA_VERSION}",
+            why=f"it has schema version {version}; this one reads up to {newest}",
             mend="pip install --upgrade shoal",
         )
     is_empty = _pragma(db, "schema_version") == 0

@@ -6,10 +6,10 @@ commits, and neither SQLite nor a lock ever holds up an event loop.
 """
 
 import asyncio
-import queue
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -48,9 +48,13 @@ class LedgerWriter:
     def __init__(self, db: sqlite3.Connection, path: Path, *, lock_wait_s: float = LOCK_WAIT_S) -> None:
         self._db = db
         self._path = path
+        self._inode = path.stat().st_ino
         self._lock_wait_s = lock_wait_s
-        self._queue: queue.Queue[_Ticket | None] = queue.Queue(QUEUE_LIMIT)
-        self._closed = False
+        lock = threading.Lock()
+        self._has_work = threading.Condition(lock)
+        self._has_room = threading.Condition(lock)
+        self._queue: deque[_Ticket] = deque()
+        self._is_closed = False
         # A daemon: a program that forgets to close still ends. What it was told is done, is committed.
         self._thread = threading.Thread(target=self._run, name="shoal-ledger", daemon=True)
         self._thread.start()
@@ -63,50 +67,63 @@ class LedgerWriter:
 
         Raises:
             StorageLocked: another process held the lock too long.
-            StorageError: disk full, read-only, damaged, or the ledger is closed.
+            StorageError: disk full, read-only, damaged, moved away, or the ledger is closed.
         """
-        if self._closed:
-            raise StorageError(f"the ledger {self._path} is closed", why="the team or program has ended")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
         ticket = _Ticket(work, loop, done, time.monotonic())
-        try:
-            self._queue.put_nowait(ticket)
-        except queue.Full:
+        if not self._admit(ticket, wait=False):
             # In a thread, so that the ticket gets its place even if this task is cancelled meanwhile.
-            await asyncio.to_thread(self._queue.put, ticket)
+            await asyncio.to_thread(self._admit, ticket, wait=True)
         return await done
 
     async def aclose(self) -> None:
         """Commit what was asked for, then close the file. Idempotent."""
-        if not self._closed:
-            self._closed = True
-            await asyncio.to_thread(self._queue.put, None)
+        with self._has_work:
+            self._is_closed = True
+            self._has_work.notify_all()
+            self._has_room.notify_all()
         await asyncio.to_thread(self._thread.join)
+
+    def _admit(self, ticket: _Ticket, *, wait: bool) -> bool:
+        """Give it a place in the queue; False = there is none, and it would not wait."""
+        with self._has_room:
+            while len(self._queue) >= QUEUE_LIMIT and not self._is_closed:
+                if not wait:
+                    return False
+                self._has_room.wait()
+            if self._is_closed:
+                raise self._closed_error()
+            self._queue.append(ticket)
+            self._has_work.notify()
+            return True
 
     def _run(self) -> None:
         waiting: list[_Ticket] = []
-        is_open = True
-        self._db.execute(f"PRAGMA busy_timeout={LOCK_SLICE_MS}")
-        while is_open or waiting:
-            is_open = self._gather(waiting) and is_open
-            waiting = self._commit(waiting)
-        self._db.close()
+        try:
+            self._db.execute(f"PRAGMA busy_timeout={LOCK_SLICE_MS}")
+            while self._gather(waiting):
+                waiting = self._commit(waiting)
+        finally:
+            # Reached with work left only if something here is wrong; then nobody may wait for ever.
+            self._abandon(waiting)
+            self._db.close()
 
     def _gather(self, waiting: list[_Ticket]) -> bool:
-        """Add what is in the queue; wait for something if nothing is at hand. False = asked to end."""
-        is_open = True
-        with suppress(queue.Empty):
-            while len(waiting) < BATCH_LIMIT and is_open:
-                ticket = self._queue.get(block=not waiting)
-                if ticket is None:
-                    is_open = False
-                else:
-                    waiting.append(ticket)
-        return is_open
+        """Add to what is waiting what is in the queue, sleeping while there is nothing. False = the end."""
+        with self._has_work:
+            while not (self._queue or waiting or self._is_closed):
+                self._has_work.wait()
+            while self._queue and len(waiting) < BATCH_LIMIT:
+                waiting.append(self._queue.popleft())
+            self._has_room.notify_all()
+        return bool(waiting)
 
     def _commit(self, batch: list[_Ticket]) -> list[_Ticket]:
         """Do the works in one transaction, tell their owners, return those that must wait for the lock."""
+        if not self._is_in_place():
+            _fail(batch, self._moved_error)
+            return []
         try:
             self._db.execute("BEGIN IMMEDIATE")
             for ticket in batch:
@@ -115,15 +132,37 @@ class LedgerWriter:
         except sqlite3.Error as error:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            now = time.monotonic()
+            reason, now = error, time.monotonic()
             patient = [one for one in batch if is_busy(error) and now - one.asked_at < self._lock_wait_s]
-            failed = [one for one in batch if one not in patient]
-            for ticket in failed:
-                ticket.error = storage_error(error, self._path)
-            _tell(failed)
+            _fail([one for one in batch if one not in patient], lambda: storage_error(reason, self._path))
             return patient
         _tell(batch)
         return []
+
+    def _is_in_place(self) -> bool:
+        """SQLite would go on writing to a file that was deleted, and nobody would ever see it again."""
+        try:
+            return self._path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
+
+    def _abandon(self, waiting: list[_Ticket]) -> None:
+        with self._has_work:
+            self._is_closed = True
+            left = [*waiting, *self._queue]
+            self._queue.clear()
+            self._has_room.notify_all()
+        _fail(left, self._closed_error)
+
+    def _closed_error(self) -> StorageError:
+        return StorageError(f"the ledger {self._path} is closed", why="its team or program has ended")
+
+    def _moved_error(self) -> StorageError:
+        return StorageError(
+            f"the ledger {self._path} was moved or deleted while it was in use",
+            why="what is written now would be lost",
+            mend="put it back, or start the program again for a new one",
+        )
 
 
 def _perform(ticket: _Ticket, db: sqlite3.Connection, path: Path) -> None:
@@ -140,6 +179,13 @@ def _perform(ticket: _Ticket, db: sqlite3.Connection, path: Path) -> None:
         sqlite3.DataError,
     ) as error:
         ticket.error = storage_error(error, path)
+
+
+def _fail(tickets: Sequence[_Ticket], reason: Callable[[], StorageError]) -> None:
+    """An error of its own for each: one instance raised in many tasks would mix up their tracebacks."""
+    for ticket in tickets:
+        ticket.error = reason()
+    _tell(tickets)
 
 
 def _tell(tickets: Sequence[_Ticket]) -> None:

@@ -96,9 +96,7 @@ class _OtelSpan:
                     names.route_calibrated: decision.calibrated,
                     names.route_margin: decision.margin,
                     names.route_threshold: decision.threshold,
-                    names.route_candidates: tuple(
-                        sorted(decision.scores, key=lambda agent: -decision.scores[agent])
-                    ),
+                    names.route_candidates: _best_first(decision),
                     names.route_abstained: decision.abstained,
                 }
             )
@@ -187,6 +185,10 @@ class _Instruments:
             if tokens is not None:
                 labels = about if names.token_type is None else {**about, names.token_type: kind}
                 self._tokens[metric].record(tokens, labels)
+
+
+def _best_first(decision: Decision) -> tuple[str, ...]:
+    return tuple(sorted(decision.scores, key=lambda agent: -decision.scores[agent]))
 
 
 def _describe(kind: Kind, names: Names) -> tuple[str, Attributes]:
