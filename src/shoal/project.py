@@ -5,7 +5,6 @@ A project's root goes to the front of this process's `sys.path`, so that `agents
 """
 
 import importlib
-import importlib.util
 import sys
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,14 +14,15 @@ from typing import Any, cast
 
 from shoal.agents import Agent
 from shoal.config import Settings, find_root, load_settings
-from shoal.core.errors import ConfigError, ShoalError, UnknownName
+from shoal.core.errors import ConfigError, ShoalError, StorageDamaged, UnknownName
 from shoal.router import Router
 from shoal.router.sole import SoleRouter
 from shoal.team import Team
 
-__all__ = ["Project", "open_project", "starter_root"]
+__all__ = ["Project", "load_trained", "open_project", "starter_root"]
 
 PACKAGE = Path(__file__).parent
+EXAMPLES = "examples.jsonl"
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Project:
         found: dict[str, Agent[Any]] = {}
         for path in _python_files(self.root / "agents"):
             module = self._import(path)
-            here = [value for value in vars(module).values() if isinstance(value, Agent)]
-            for agent in cast("list[Agent[Any]]", here):
+            values = cast("list[object]", list(vars(module).values()))
+            for agent in (cast("Agent[Any]", value) for value in values if isinstance(value, Agent)):
                 if found.setdefault(agent.name, agent) is not agent:
                     raise ConfigError(f"{path} defines a second agent called {agent.name}")
         if not found:
@@ -142,6 +142,14 @@ def starter_root() -> Path:
     """Where the shipped project is: inside the package, or, in a checkout, the repository's root."""
     packaged = PACKAGE / "starter"
     return packaged if packaged.is_dir() else PACKAGE.parents[1]
+
+
+def load_trained(folder: Path) -> Router | None:
+    """The router trained from the examples that are in `folder` now; None = there is none."""
+    try:
+        return Router.load(folder)
+    except StorageDamaged:
+        return None
 
 
 def _python_files(folder: Path) -> list[Path]:

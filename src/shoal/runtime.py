@@ -8,7 +8,7 @@ import asyncio
 import weakref
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from shoal.config import ModelAlias, Settings, find_root, load_settings
 from shoal.core.errors import ConfigError, ModelMissing, UnknownName
@@ -19,19 +19,27 @@ from shoal.models.deadline import DeadlineModel, Deadlines
 from shoal.models.limit import LimitedModel
 from shoal.models.network import build_client
 from shoal.models.retry import RetryingModel
+from shoal.tracing.cost import DEFAULT_PRICES, CostModel, Hardware
+from shoal.tracing.energy import EnergyMeter, Power
+from shoal.tracing.energy_counter import find_meter
+from shoal.tracing.export import Endpoint, Telemetry, build_telemetry
 from shoal.tracing.ledger import Ledger
-from shoal.tracing.recorded_model import RecordedModel
+from shoal.tracing.recorded_model import RecordedModel, Recorder
+from shoal.tracing.spans import Spans
 
 if TYPE_CHECKING:
     import httpx
 
     from shoal.retrieval.embedder import Embedder
 
-__all__ = ["LocalRuntime"]
+__all__ = ["LEDGER", "LocalRuntime"]
 
 PROBE_S = 0.5
 """How long an Ollama may take to answer before `engine = "auto"` goes on without it."""
 LEDGER = "ledger.db"
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+FUNCTION_THREADS = 4
+"""Functions run side by side; they share the cores with everything else."""
 
 
 class LocalRuntime:
@@ -40,36 +48,57 @@ class LocalRuntime:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._models: dict[ModelName, ChatModel] = {}
-        self._given: dict[int, ChatModel] = {}
+        self._given: dict[int, tuple[ChatModel, ChatModel]] = {}
         self._clients: dict[str, httpx.AsyncClient] = {}
         self._breakers: dict[str, Breaker] = {}
+        self._meters: dict[str, EnergyMeter | None] = {}
         self._retrievers: dict[str, asyncio.Task[Retriever]] = {}
         self._engine: Engine | None = None
-
-    _defaults: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Self]" = weakref.WeakKeyDictionary()
+        self._ledger: Ledger | None = None
 
     @classmethod
-    def default(cls) -> Self:
+    def default(cls) -> "LocalRuntime":
         """The one of the running event loop, with the current project's settings."""
         loop = asyncio.get_running_loop()
-        if loop not in cls._defaults:
-            cls._defaults[loop] = cls(load_settings(find_root()))
-        return cls._defaults[loop]
+        if loop not in _defaults:
+            _defaults[loop] = cls(load_settings(find_root()))
+        return _defaults[loop]
 
-    @cached_property
+    @property
     def ledger(self) -> Ledger:
         """Opened at its first use.
 
         Raises:
             StorageError: the data folder cannot be written.
         """
-        return Ledger.open(self.settings.data_path / LEDGER)
+        if self._ledger is None:
+            self._ledger = Ledger.open(self.settings.data_path / LEDGER)
+        return self._ledger
 
     @cached_property
     def embedder(self) -> "Embedder":
         from shoal.retrieval.embedder import MiniLM
 
         return MiniLM()
+
+    @property
+    def spans(self) -> Spans:
+        return self._telemetry.spans
+
+    @cached_property
+    def costs(self) -> CostModel:
+        """Prices of remote models, electricity and hardware of this machine."""
+        power = self.settings.power
+        return CostModel(
+            prices={**DEFAULT_PRICES, **self.settings.prices},
+            usd_per_kwh=power.tariff_usd_per_kwh,
+            hardware=Hardware(
+                price_usd=power.hardware_usd,
+                residual_usd=power.residual_usd,
+                lifetime_h=power.lifetime_h,
+                utilisation=power.utilisation,
+            ),
+        )
 
     async def resolve(self, name: str) -> ModelName:
         """An alias or `engine:model` as engine and model.
@@ -83,7 +112,10 @@ class LocalRuntime:
         alias = self.settings.models.get(name)
         if alias is None:
             raise UnknownName(
-                "model alias", name, self.settings.models, mend=f'in shoal.toml: [models] {name} = "ollama:..."'
+                "model alias",
+                name,
+                self.settings.models,
+                mend=f'in shoal.toml: [models] {name} = "ollama:..."',
             )
         if isinstance(alias, str):
             return parse_model_name(alias)
@@ -99,8 +131,10 @@ class LocalRuntime:
         """
         if not isinstance(model, str):
             if id(model) not in self._given:
-                self._given[id(model)] = self._wrap(model, host=model.name, parallel=self._parallel("openai"))
-            return self._given[id(model)]
+                engine = model.name.partition(":")[0]
+                # The model itself is kept as well, so that its id cannot become another one's.
+                self._given[id(model)] = (model, self._wrap(model, host=model.name, engine=engine))
+            return self._given[id(model)][1]
         name = await self.resolve(model)
         if name not in self._models:
             self._models[name] = self._build(name)
@@ -119,17 +153,33 @@ class LocalRuntime:
         return await asyncio.shield(task)
 
     async def aclose(self) -> None:
-        """Give back processes, connections and files. Idempotent."""
-        for model in [*self._models.values(), *self._given.values()]:
+        """Give back processes, connections and files. Idempotent; models given by the caller stay open."""
+        for model in self._models.values():
             await model.aclose()
         for client in self._clients.values():
             await client.aclose()
+        for task in self._retrievers.values():
+            task.cancel()
         self._models.clear()
         self._given.clear()
         self._clients.clear()
-        if "ledger" in self.__dict__:
-            await self.ledger.aclose()
-            del self.__dict__["ledger"]
+        self._retrievers.clear()
+        if "_telemetry" in self.__dict__:
+            await self.__dict__.pop("_telemetry").aclose()
+        if self._ledger is not None:
+            await self._ledger.aclose()
+            self._ledger = None
+
+    async def ollama_version(self) -> str | None:
+        """What the Ollama at the configured address says it is; None = nobody answers."""
+        import httpx
+
+        try:
+            async with asyncio.timeout(PROBE_S):
+                reply = await self._client(self.settings.ollama_url).get("/api/version")
+                return str(reply.raise_for_status().json()["version"])
+        except (httpx.HTTPError, TimeoutError, ConfigError, ValueError, KeyError):
+            return None
 
     async def _open_index(self, knowledge: str) -> Retriever:
         from shoal.retrieval.index import open_index
@@ -147,19 +197,9 @@ class LocalRuntime:
         if self._engine is None:
             wanted = self.settings.engine
             if wanted == "auto":
-                wanted = "ollama" if await self._ollama_answers() else "embedded"
+                wanted = "ollama" if await self.ollama_version() is not None else "embedded"
             self._engine = wanted
         return self._engine
-
-    async def _ollama_answers(self) -> bool:
-        import httpx
-
-        try:
-            async with asyncio.timeout(PROBE_S):
-                reply = await self._client(self.settings.ollama_url).get("/api/version")
-        except (httpx.HTTPError, TimeoutError, ConfigError):
-            return False
-        return reply.is_success
 
     def _of_alias(self, name: str, alias: ModelAlias, engine: Engine) -> ModelName:
         model: str | None = getattr(alias, engine)
@@ -190,7 +230,7 @@ class LocalRuntime:
                 host = str(name)
                 settings = self.settings.embedded
                 engine = EngineSettings(
-                    gguf=self._weights(name),
+                    gguf=self.weights(name),
                     num_ctx=settings.num_ctx,
                     slots=settings.parallel,
                     threads=settings.threads,
@@ -203,20 +243,58 @@ class LocalRuntime:
                 adapter = OpenAIModel(name.model, self._client(host), num_ctx=self.settings.openai.num_ctx)
             case _:
                 assert_never(name.engine)
-        return self._wrap(adapter, host=host, parallel=self._parallel(name.engine))
+        return self._wrap(adapter, host=host, engine=name.engine)
 
-    def _wrap(self, adapter: ChatModel, *, host: str, parallel: int) -> ChatModel:
+    def _wrap(self, adapter: ChatModel, *, host: str, engine: str) -> ChatModel:
         serving = self.settings.serving
-        deadlines = Deadlines(load_s=serving.load_s, first_token_s=serving.first_token_s, idle_s=serving.idle_s)
-        limited = LimitedModel(
-            DeadlineModel(adapter, deadlines), parallel=parallel, max_queue=serving.max_queue
+        deadlines = Deadlines(
+            load_s=serving.load_s, first_token_s=serving.first_token_s, idle_s=serving.idle_s
         )
-        recorded = RecordedModel(limited, self.ledger)
+        limited = LimitedModel(
+            DeadlineModel(adapter, deadlines), parallel=self._parallel(engine), max_queue=serving.max_queue
+        )
+        recorder = Recorder(ledger=self.ledger, costs=self.costs, meter=self._meter(engine), spans=self.spans)
+        recorded = RecordedModel(limited, recorder, remote=self._is_remote(engine))
         breaker = self._breakers.setdefault(host, Breaker(host))
         return RetryingModel(BreakerModel(recorded, breaker), attempts=serving.attempts)
 
-    def _parallel(self, engine: Engine) -> int:
-        return getattr(self.settings, engine).parallel
+    def _parallel(self, engine: str) -> int:
+        match engine:
+            case "ollama":
+                return self.settings.ollama.parallel
+            case "embedded":
+                return self.settings.embedded.parallel
+            case "openai":
+                return self.settings.openai.parallel
+            case _:
+                return FUNCTION_THREADS
+
+    def _is_remote(self, engine: str) -> bool:
+        """Whether calls are charged by a provider instead of wearing this machine."""
+        import httpx
+
+        match engine:
+            case "openai":
+                host = httpx.URL(self.settings.openai.url or "").host
+            case "ollama":
+                host = httpx.URL(self.settings.ollama_url).host
+            case _:
+                return False
+        return host not in LOOPBACK
+
+    def _meter(self, engine: str) -> EnergyMeter | None:
+        if engine not in self._meters:
+            power = self.settings.power
+            estimate = Power(tdp_w=power.tdp_w, idle_w=power.idle_w)
+            self._meters[engine] = find_meter(
+                gpu=engine == "ollama", power=estimate, idle_w=power.idle_w, slots=self._parallel(engine)
+            )
+        return self._meters[engine]
+
+    @cached_property
+    def _telemetry(self) -> Telemetry:
+        url = self.settings.tracing.otlp_endpoint
+        return build_telemetry(Endpoint(url=url) if url else None)
 
     def _client(self, url: str) -> "httpx.AsyncClient":
         if url not in self._clients:
@@ -239,7 +317,13 @@ class LocalRuntime:
             )
         return self.settings.openai.url
 
-    def _weights(self, name: ModelName) -> Path:
+    def weights(self, name: ModelName) -> Path:
+        """File of an embedded model.
+
+        Raises:
+            ModelMissing: packaged weights that were never fetched.
+            UnknownName: neither a .gguf file nor packaged.
+        """
         from shoal.models.weights import find_weights
 
         if name.model.endswith(".gguf"):
@@ -250,3 +334,6 @@ class LocalRuntime:
                 f"the weights of {name} are not on this machine", mend=f"shoal models pull {name}"
             )
         return path
+
+
+_defaults: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LocalRuntime]" = weakref.WeakKeyDictionary()

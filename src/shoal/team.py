@@ -141,8 +141,8 @@ class Team:
 
     def _here(self) -> "_Live":
         loop = asyncio.get_running_loop()
-        for old in [other for other in self._live if other.is_closed()]:
-            self._live.pop(old).runtime.abandon()
+        # What a closed loop held open cannot be closed any more; it goes with its last reference.
+        self._live = {other: live for other, live in self._live.items() if not other.is_closed()}
         if loop not in self._live:
             self._live[loop] = _Live(LocalRuntime(self.settings))
         return self._live[loop]
@@ -154,7 +154,9 @@ class Team:
         async with live.opening:
             if live.runner is None:
                 path: Path = self.settings.data_path / CHECKPOINTS
-                saver = await live.stack.enter_async_context(open_checkpoints(path)) if self._durable else None
+                saver = (
+                    await live.stack.enter_async_context(open_checkpoints(path)) if self._durable else None
+                )
                 live.runner = TeamRunner(self.name, self._parts(live.runtime), saver)
             return live.runner
 

@@ -31,6 +31,7 @@ from shoal.core.passage import Passage
 from shoal.core.port import ChatModel
 from shoal.tools import Toolset
 from shoal.tracing.scope import scope
+from shoal.tracing.spans import RetrievalSpan
 
 __all__ = ["Task", "attempt_events"]
 
@@ -151,7 +152,8 @@ async def _look_up(task: Task[Any]) -> tuple[Passage, ...]:
     if task.agent.knowledge is None:
         return task.context
     retriever = await task.runtime.retriever(task.agent.knowledge)
-    return task.context + await retriever.search(task.text, limit=PASSAGES)
+    with task.runtime.spans.open(RetrievalSpan(collection=task.agent.knowledge)):
+        return task.context + await retriever.search(task.text, limit=PASSAGES)
 
 
 def _build_request(task: Task[Any], passages: tuple[Passage, ...]) -> ChatRequest:

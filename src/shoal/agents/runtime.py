@@ -9,6 +9,7 @@ from typing import Protocol, cast
 from shoal.core import provider
 from shoal.core.port import ChatModel, Retriever
 from shoal.tracing.ledger import Ledger
+from shoal.tracing.spans import Spans
 
 __all__ = ["Runtime", "default_runtime"]
 
@@ -16,6 +17,9 @@ __all__ = ["Runtime", "default_runtime"]
 class Runtime(Protocol):
     @property
     def ledger(self) -> Ledger: ...
+
+    @property
+    def spans(self) -> Spans: ...
 
     async def model(self, model: str | ChatModel) -> ChatModel:
         """The model behind a name or alias, with retry, limits, deadlines and recording around it.

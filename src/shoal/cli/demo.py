@@ -24,7 +24,9 @@ AT_ONCE = 4
 
 
 def demo(
-    inbox: Annotated[Path | None, typer.Argument(help='JSONL of {"text": ...}; default: the shipped one.')] = None,
+    inbox: Annotated[
+        Path | None, typer.Argument(help='JSONL of {"text": ...}; default: the shipped one.')
+    ] = None,
     *,
     engine: Annotated[str | None, typer.Option(help="auto, embedded, ollama or openai.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many messages.")] = None,
@@ -99,7 +101,9 @@ def _last_word(step: "Step") -> str:
 def _show_totals(out: "Console", totals: "DemoTotals", project: "Project") -> None:
     from rich.table import Table
 
-    table = Table("agent", box=None, pad_edge=False, title=f"\n{totals.subtasks} subtasks of {totals.messages} messages")
+    table = Table(
+        "agent", box=None, pad_edge=False, title=f"\n{totals.subtasks} subtasks of {totals.messages} messages"
+    )
     for heading in ("subtasks", "kept local", "flagged", "p50", "p95", "tokens", "cost"):
         table.add_column(heading, justify="right")
     for row in totals.agents:
@@ -115,12 +119,16 @@ def _show_totals(out: "Console", totals: "DemoTotals", project: "Project") -> No
         )
     out.print(table)
     out.print(
-        f"\nkept local {totals.kept_local:.0%} · flagged {totals.flagged} · p50 {seconds(totals.latency_p50_s)}"
-        f" · p95 {seconds(totals.latency_p95_s)} · cost {usd(totals.cost_usd)} ({totals.cost_method})"
+        f"\nkept local {totals.kept_local:.0%} · flagged {totals.flagged}"
+        f" · p50 {seconds(totals.latency_p50_s)} · p95 {seconds(totals.latency_p95_s)} · cost {usd(totals.cost_usd)} ({totals.cost_method})"
     )
-    out.print(f"large only would have cost {usd(totals.large_only_usd)}: {totals.large_only_method}", style="dim")
+    out.print(
+        f"large only would have cost {usd(totals.large_only_usd)}: {totals.large_only_method}", style="dim"
+    )
     out.print("~ uncalibrated: orders answers, promises no rate", style="dim")
-    out.print(f"ledger: {project.settings.data_path} · shoal runs · shoal trace RUN", style="dim", soft_wrap=True)
+    out.print(
+        f"ledger: {project.settings.data_path} · shoal runs · shoal trace RUN", style="dim", soft_wrap=True
+    )
 
 
 def _read_inbox(path: Path) -> list[str]:
@@ -129,7 +137,9 @@ def _read_inbox(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the inbox {path} cannot be read", why=str(error), mend="shoal demo INBOX.jsonl") from error
+        raise InputError(
+            f"the inbox {path} cannot be read", why=str(error), mend="shoal demo INBOX.jsonl"
+        ) from error
     texts: list[str] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():

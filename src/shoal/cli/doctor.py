@@ -84,10 +84,9 @@ def _wrong(error: Exception) -> Finding:
 def _python() -> Finding:
     from importlib.metadata import version
 
-    return Finding(
-        level="ok",
-        what=f"shoal {version('shoal')}, Python {platform.python_version()}, {sys.platform} {platform.machine()}",
-    )
+    machine = f"{sys.platform} {platform.machine()}"
+    what = f"shoal {version('shoal')}, Python {platform.python_version()}, {machine}"
+    return Finding(level="ok", what=what)
 
 
 async def _check_project(project: "Project", runtime: "LocalRuntime") -> list[Finding]:
@@ -184,5 +183,9 @@ async def _check_network(project: "Project", runtime: "LocalRuntime") -> list[Fi
     network = project.settings.network
     if network.local_only:
         hosts = ", ".join(network.allowed_hosts) or "none"
-        return [Finding(level="ok", what=f"local_only: no connection leaves this machine (allowed hosts: {hosts})")]
+        return [
+            Finding(
+                level="ok", what=f"local_only: no connection leaves this machine (allowed hosts: {hosts})"
+            )
+        ]
     return [Finding(level="ok", what="remote models may be used if you name one (local_only = false)")]

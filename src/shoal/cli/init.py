@@ -15,7 +15,9 @@ IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", ".shoal")
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="Where; made if need be.")] = Path(), *, as_json: AsJson = False
+    folder: Annotated[Path, typer.Argument(help="Where; made if need be.")] = Path(),
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Start a project: agents/ router/ tools/ graphs/ shoal.toml."""
     from shoal.core.errors import ConfigError, StorageError
@@ -36,7 +38,9 @@ def init(
         shutil.copy2(source / "shoal.toml", folder / "shoal.toml")
         (folder / ".gitignore").write_text("/.shoal/\n__pycache__/\n", encoding="utf-8")
     except OSError as error:
-        raise StorageError(f"{folder} cannot be written", why=str(error), mend="shoal init another-folder") from error
+        raise StorageError(
+            f"{folder} cannot be written", why=str(error), mend="shoal init another-folder"
+        ) from error
     made = [*FOLDERS, "shoal.toml"]
     if as_json:
         print_json({"project": str(folder.resolve()), "made": made})

@@ -51,7 +51,9 @@ def _text(request: str | None) -> str:
     try:
         return sys.stdin.buffer.read().decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError("the request is not text", why=str(error), mend="convert it to UTF-8 first") from error
+        raise InputError(
+            "the request is not text", why=str(error), mend="convert it to UTF-8 first"
+        ) from error
 
 
 def _show(result: "Result") -> None:

@@ -1,6 +1,6 @@
 """`shoal runs` and `shoal trace`: what the ledger says, as a table and as a waterfall."""
 
-import datetime
+import datetime as dt
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,7 +29,7 @@ def runs(
         return
     table = Table("run", "when", "status", "took", "request", box=None, pad_edge=False)
     for row in rows:
-        when = datetime.datetime.fromtimestamp(row.started_at).astimezone()
+        when = dt.datetime.fromtimestamp(row.started_at).astimezone()
         took = seconds(row.ended_at - row.started_at) if row.ended_at else "-"
         status = f"[{status_style(row.status)}]{row.status}[/]" if status_style(row.status) else row.status
         request = " ".join(row.input.split())
@@ -38,7 +38,9 @@ def runs(
 
 
 def trace(
-    run: Annotated[str, typer.Argument(help="Id of a run, or its first characters.")], *, as_json: AsJson = False
+    run: Annotated[str, typer.Argument(help="Id of a run, or its first characters.")],
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Show one run as a waterfall: queue, load, prefill and decode of every call."""
     from shoal.tracing.timeline import build_timeline
@@ -88,5 +90,7 @@ def _ledger() -> "LedgerReader":
 
     path = open_project().settings.data_path / LEDGER
     if not path.is_file():
-        raise RunError("nothing has run here yet", why=f"there is no ledger at {path}", mend='shoal run "..."')
+        raise RunError(
+            "nothing has run here yet", why=f"there is no ledger at {path}", mend='shoal run "..."'
+        )
     return LedgerReader(path)

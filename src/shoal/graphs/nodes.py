@@ -20,6 +20,7 @@ from shoal.graphs.dispatch import next_moves, unanswerable
 from shoal.graphs.state import Outcome, Planned, TeamState, Work
 from shoal.tracing.record import StepRow, new_id
 from shoal.tracing.scope import scope
+from shoal.tracing.spans import AgentSpan, RoutingSpan
 
 __all__ = ["TeamNodes", "TeamParts"]
 
@@ -49,7 +50,7 @@ class TeamNodes:
         router, ledger = self._parts.router, self._parts.runtime.ledger
         subtasks = router.split(state["request"])
         _check_order(subtasks)
-        planned = [Planned(subtask=subtask, decision=router.decide(subtask.text)) for subtask in subtasks]
+        planned = [Planned(subtask=subtask, decision=self._decide(subtask)) for subtask in subtasks]
         latency_s = time.perf_counter() - started
         outcomes: dict[str, Any] = {}
         for item in unanswerable(planned):
@@ -103,12 +104,21 @@ class TeamNodes:
         parts = [_show(item, outcomes[item.subtask.id], alone=len(planned) == 1) for item in planned]
         return {"answer": "\n\n".join(parts)}
 
+    def _decide(self, subtask: Subtask) -> Decision:
+        with self._parts.runtime.spans.open(RoutingSpan()) as span:
+            decision = self._parts.router.decide(subtask.text)
+            span.decided(decision)
+        return decision
+
     async def _attempt(self, work: Work, planned: Planned, agent: Agent[Any], *, node: str) -> dict[str, Any]:
         escalated = node == "large"
         step = _begin(work["run_id"], node, planned, agent=agent.name, escalated=escalated)
         ledger = self._parts.runtime.ledger
         await ledger.begin_step(step)
-        with scope(run_id=work["run_id"], step_id=step.id, agent=agent.name):
+        with (
+            scope(run_id=work["run_id"], step_id=step.id, agent=agent.name),
+            self._parts.runtime.spans.open(AgentSpan(name=agent.name, step_id=step.id, job=agent.job)),
+        ):
             attempt = await self._run(work, planned, agent, escalated=escalated)
         outcome = _outcome(planned, attempt, agent, escalated=escalated)
         await ledger.end_step(_end(step, outcome, attempt.latency_s))

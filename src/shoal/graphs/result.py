@@ -70,7 +70,9 @@ class Result:
     totals: Totals
 
 
-def build_result(planned: Sequence[Planned], outcomes: Mapping[str, Outcome], answer: str, record: RunRecord) -> Result:
+def build_result(
+    planned: Sequence[Planned], outcomes: Mapping[str, Outcome], answer: str, record: RunRecord
+) -> Result:
     """Join what the graph decided with what the ledger measured."""
     steps = tuple(_step(item, outcomes[item.subtask.id], record) for item in planned)
     answered = [step for step in steps if step.status == "accepted"]

