@@ -10,8 +10,6 @@ event loop, so a model may be used from several in turn, as repeated `asyncio.ru
 """
 
 import asyncio
-import hashlib
-import importlib.util
 import json
 import os
 import shutil
@@ -20,42 +18,31 @@ import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import IO
 
 import httpx
 
-from shoal.core.errors import ConfigError, EngineDown, ModelError, ModelMissing, StorageDamaged, StreamBroken
+from shoal.core.errors import ConfigError, EngineDown, ModelError, ShoalError, StreamBroken
 from shoal.models import embedded_child
 from shoal.models.embedded_child import ChildReport, ChildSpec
+from shoal.models.embedded_settings import (
+    EngineSettings,
+    check_files,
+    check_installed,
+    hash_file,
+    usable_cores,
+)
+from shoal.models.embedded_wire import parse_refusal, parse_slot_size
 
-__all__ = ["EmbeddedProcess", "EngineChild", "EngineSettings", "hash_file"]
+__all__ = ["EmbeddedProcess", "EngineChild", "EngineSettings"]
 
 SOCKET_PATH_MAX = 100
 """Bytes; the kernels allow 103 (macOS) and 107 (Linux)."""
-GGUF_MAGIC = b"GGUF"
 DEATH_S = 0.5
 """How long a process may take from closing its sockets to being gone."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineSettings:
-    """What a child is started with. A change of any of it needs another child."""
-
-    gguf: Path
-    num_ctx: int = 4096
-    """Tokens of prompt and answer together, per slot."""
-    slots: int = 2
-    """Answers computed at once. Memory grows with `slots * num_ctx`."""
-    threads: int | None = None
-    """None = one less than the cores this process may use: generation at full width collapses when
-    anything else runs."""
-    adapters: Mapping[str, Path] = field(default_factory=dict[str, Path])
-    """LoRA adapters (GGUF) that requests may ask for: what `ChatRequest.adapter` says -> the file."""
 
 
 class EmbeddedProcess:
@@ -71,7 +58,7 @@ class EmbeddedProcess:
         """The running child, its model loaded. Cancelling the wait does not cancel the load.
 
         Raises:
-            ConfigError: the engine is not installed, or this system lacks what it needs.
+            ConfigError: the engine is not installed, or cannot work with these settings.
             ModelMissing: there is no such GGUF file.
             StorageDamaged: the file is not a GGUF.
             EngineDown: the model cannot be loaded.
@@ -91,17 +78,6 @@ class EmbeddedProcess:
         child = self._child
         return child.pid if child is not None and child.exit_code is None else None
 
-    async def bury(self, child: "EngineChild", error: httpx.TransportError) -> ModelError:
-        """Clear away a child that no longer answers and build the error that says so."""
-        why = await asyncio.to_thread(child.ending)
-        with self._lock:
-            if self._child is child:
-                self._child = None
-        await asyncio.to_thread(child.stop)
-        if isinstance(error, httpx.ConnectError):
-            return EngineDown(f"{self.name} is not running", why=why)
-        return StreamBroken(f"{self.name} stopped while answering", why=why)
-
     async def aclose(self) -> None:
         """End the child and give its memory back. Idempotent; the next request starts another."""
         with self._lock:
@@ -117,14 +93,15 @@ class EngineChild:
         check_installed()
         check_files(name, settings)
         folder = Path(tempfile.mkdtemp(prefix="shoal-"))  # mode 0700
-        socket = folder / "engine.sock"
+        self._socket = folder / "engine.sock"
         self._log = folder / "engine.log"
         self._name = name
-        self._process = start_child(socket, self._log, settings)
-        self._finalizer = weakref.finalize(self, end_child, self._process, folder)
-        self.client = httpx.AsyncClient(
+        self._process = start_child(self._socket, self._log, settings)
+        self.stop = weakref.finalize(self, end_child, self._process, folder)
+        """Idempotent; also called when the child is forgotten and when Python ends."""
+        self._client = httpx.AsyncClient(
             transport=httpx.AsyncHTTPTransport(
-                uds=str(socket),
+                uds=str(self._socket),
                 verify=False,  # no TLS on a Unix socket; skips loading certificates
                 # A kept connection belongs to one event loop and may be closed by the server at any
                 # time; a new one costs about 0.1 ms.
@@ -147,70 +124,84 @@ class EngineChild:
         """None = still running; negative = ended by that signal."""
         return self._process.poll()
 
-    def ending(self) -> str:
-        """How the child ended, for an error's `why`. Waits a moment for a death in progress."""
-        try:
-            return f"its process ended with exit code {self._process.wait(DEATH_S)}"
-        except subprocess.TimeoutExpired:
-            return "its process runs but does not answer"
+    async def post(self, path: str, body: Mapping[str, object]) -> bytes:
+        """One short call, answered at once.
 
-    def stop(self) -> None:
-        self._finalizer()
+        Raises:
+            RequestRefused: the engine rejects the body.
+            EngineDown: the child is gone.
+            StreamBroken: it died meanwhile.
+        """
+        try:
+            reply = await self._client.post(path, json=body)
+        except httpx.TransportError as error:
+            raise await self._fail(error) from error
+        if reply.is_error:
+            raise parse_refusal(self._name, reply.content)
+        return reply.content
+
+    async def stream(self, path: str, body: Mapping[str, object]) -> AsyncGenerator[str]:
+        """The lines of a streamed answer. Closing the generator cancels the work in the child.
+
+        Raises:
+            RequestRefused: the engine rejects the body.
+            ContextOverflow: the prompt does not fit.
+            EngineDown: the child is gone.
+            StreamBroken: it died meanwhile.
+        """
+        try:
+            async with self._client.stream("POST", path, json=body) as reply:
+                if reply.is_error:
+                    raise parse_refusal(self._name, await reply.aread())
+                async for line in reply.aiter_lines():
+                    yield line
+        except httpx.TransportError as error:
+            raise await self._fail(error) from error
+
+    async def _fail(self, error: httpx.TransportError) -> ModelError:
+        """End a child that no longer answers, so that the next request starts another."""
+        try:
+            why = f"its process ended with exit code {await asyncio.to_thread(self._process.wait, DEATH_S)}"
+        except subprocess.TimeoutExpired:
+            why = "its process was running but did not answer"
+        await asyncio.to_thread(self.stop)
+        if isinstance(error, httpx.ConnectError):
+            return EngineDown(f"{self._name} is not running", why=why)
+        return StreamBroken(f"{self._name} stopped while answering", why=why)
 
     def _wait_loaded(self, settings: EngineSettings) -> None:
+        """In a thread of its own: reads, and blocks."""
         for path in (settings.gguf, *settings.adapters.values()):
             hash_file(path)  # answers carry the digest: computed while llama.cpp loads the same bytes
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        report: ChildReport = json.loads(line) if line else {"error": "the engine ended while loading"}
-        if report["error"] is None:
+        report: ChildReport = json.loads(line) if line else {"error": "its process ended while loading"}
+        error = self._check_loaded(report, settings)
+        if error is None:
             self.loaded.set_result(None)
-            return
-        complaints = self._log.read_text(errors="replace").splitlines()
-        self.loaded.set_exception(
-            EngineDown(
-                f"{self._name} could not be loaded",
-                why="; ".join([report["error"], self.ending(), *complaints[:1]]),
-                mend="shoal doctor",
+        else:
+            self.stop()
+            self.loaded.set_exception(error)
+
+    def _check_loaded(self, report: ChildReport, settings: EngineSettings) -> ShoalError | None:
+        if report["error"] is not None:
+            complaints = self._log.read_text(errors="replace").splitlines()
+            why = "; ".join([report["error"], *complaints[:1]])
+            return EngineDown(f"{self._name} could not be loaded", why=why, mend="shoal doctor")
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(self._socket), verify=False)) as client:
+            num_ctx = parse_slot_size(client.get("http://engine/slots").content)
+        if num_ctx < settings.num_ctx:
+            return ConfigError(
+                f"{self._name} has no context of {settings.num_ctx} tokens",
+                why=f"it was trained for {num_ctx}",
+                mend=f"set num_ctx = {num_ctx} for it in shoal.toml",
             )
-        )
-
-
-def check_installed() -> None:
-    if importlib.util.find_spec("xllamacpp") is None:
-        raise ConfigError(
-            "the embedded engine is not installed",
-            why="embedded: models run in llama.cpp, which comes with the package xllamacpp",
-            mend='pip install "shoal[embedded]"',
-        )
-    if os.name != "posix":
-        raise ConfigError(
-            "the embedded engine needs Unix sockets",
-            why=f"Python has none on {sys.platform}",
-            mend='use an "ollama:" model instead',
-        )
-
-
-def check_files(name: str, settings: EngineSettings) -> None:
-    for path in (settings.gguf, *settings.adapters.values()):
-        if not path.is_file():
-            raise ModelMissing(
-                f"{name}: there is no file {path}",
-                why="its weights were never fetched, or were moved",
-                mend=f"shoal models pull {name}",
-            )
-        with path.open("rb") as file:
-            if file.read(len(GGUF_MAGIC)) != GGUF_MAGIC:
-                raise StorageDamaged(
-                    f"{name}: {path} is not a GGUF file",
-                    why="it does not begin with the four letters every GGUF begins with",
-                    mend=f"delete it, then: shoal models pull {name}",
-                )
+        return None
 
 
 def start_child(socket: Path, log: Path, settings: EngineSettings) -> subprocess.Popen[str]:
     if len(os.fsencode(socket)) > SOCKET_PATH_MAX:
-        shutil.rmtree(socket.parent)
+        socket.parent.rmdir()
         raise ConfigError(
             f"the temporary folder's path is too long for a socket: {socket}",
             why=f"the system allows {SOCKET_PATH_MAX} bytes",
@@ -252,19 +243,3 @@ def end_child(process: subprocess.Popen[str], folder: Path) -> None:
         if pipe is not None:
             pipe.close()
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 2
-
-
-def hash_file(path: Path) -> str:
-    """`sha256:` and the hexadecimal digest. Computed once per state of the file, about 1 s for 1.5 GB."""
-    status = path.stat()
-    return _hash_file(path, status.st_size, status.st_mtime_ns)
-
-
-@cache
-def _hash_file(path: Path, _size: int, _mtime_ns: int) -> str:
-    with path.open("rb") as file:
-        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,10 +4,11 @@ Pure; no I/O. Only what Shoal reads is modelled; the server may say more.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from shoal.core.chat import ChatRequest, TokenLogprob
 from shoal.core.errors import (
@@ -19,7 +20,18 @@ from shoal.core.errors import (
     StreamBroken,
 )
 
-__all__ = ["Chunk", "ErrorReply", "build_body", "build_messages", "parse_chunk", "parse_refusal"]
+__all__ = [
+    "JSON_FIRST",
+    "Chunk",
+    "build_body",
+    "build_messages",
+    "build_next_token",
+    "parse_chunk",
+    "parse_prompt",
+    "parse_refusal",
+    "parse_slot_size",
+    "parse_tokens",
+]
 
 JsonObject = dict[str, Any]
 
@@ -31,6 +43,11 @@ JSON_LAYOUT: JsonObject = {
     # An unknown keyword loosens the grammar; otherwise it would switch the whole grammar off.
     "lenient": True,
 }
+LABEL_BIAS = 100.0
+"""Logits differ by some tens: e to this power drowns every token without the bias, and a float32 still
+tells logits 0.00001 apart."""
+MOST_LIKELY = 100
+"""Tokens read where a label may end; what is beyond them counts as impossible."""
 JSON_FIRST = '{["-0123456789tfn'
 """What JSON can begin with."""
 
@@ -50,6 +67,23 @@ class Logprobs(BaseModel):
 
 class Delta(BaseModel):
     content: str | None = None
+
+
+class Candidate(BaseModel):
+    """One of the two is there: before sampling a log probability, after it a probability."""
+
+    id: int
+    logprob: float | None = None
+    prob: float | None = None
+
+    @property
+    def chance(self) -> float:
+        return math.exp(self.logprob) if self.logprob is not None else self.prob or 0.0
+
+
+class Scored(BaseModel):
+    top_logprobs: list[Candidate] = []
+    top_probs: list[Candidate] = []
 
 
 class Choice(BaseModel):
@@ -75,12 +109,25 @@ class ErrorReply(BaseModel):
     type: str
 
 
+class Rendered(BaseModel):
+    prompt: str
+
+
+class Tokenized(BaseModel):
+    tokens: list[int]
+
+
+class Slot(BaseModel):
+    n_ctx: int
+
+
 class Chunk(BaseModel):
     """One line of the stream. The last one has no choices but usage and timings."""
 
     choices: list[Choice] = []
     usage: TokenUsage | None = None
     timings: Timings | None = None
+    completion_probabilities: list[Scored] = []
     error: ErrorReply | None = None
 
     @property
@@ -90,6 +137,15 @@ class Chunk(BaseModel):
     @property
     def finish_reason(self) -> str | None:
         return self.choices[0].finish_reason if self.choices else None
+
+    @property
+    def chances(self) -> dict[int, float]:
+        """Probability per token, in the answer to `build_next_token`."""
+        return {
+            token.id: token.chance
+            for scored in self.completion_probabilities
+            for token in (*scored.top_logprobs, *scored.top_probs)
+        }
 
     def tokens(self, top: int) -> tuple[TokenLogprob, ...]:
         """The chunk's tokens with at most `top` alternatives each."""
@@ -114,8 +170,7 @@ def build_body(request: ChatRequest, scales: Sequence[float]) -> JsonObject:
 
     Args:
         request: what to ask.
-        scales: one per loaded adapter, in the order they were loaded; 0 switches one off. All are
-            sent, because an adapter left out keeps the scale of an earlier request.
+        scales: one per loaded adapter, in the order they were loaded; 0 switches one off.
     """
     sampling = request.sampling
     body: JsonObject = {
@@ -128,7 +183,7 @@ def build_body(request: ChatRequest, scales: Sequence[float]) -> JsonObject:
         "repeat_penalty": sampling.repeat_penalty,
         "seed": sampling.seed,
         "stop": list(request.stop),
-        "lora": [{"id": index, "scale": scale} for index, scale in enumerate(scales)],
+        "lora": build_lora(scales),
         "cache_prompt": True,
         "stream": True,
         "return_progress": True,  # writes during prefill too: so a closed stream is noticed
@@ -142,6 +197,38 @@ def build_body(request: ChatRequest, scales: Sequence[float]) -> JsonObject:
     return body
 
 
+def build_next_token(
+    prompt: Sequence[int], candidates: Sequence[int], scales: Sequence[float], *, among_all: bool
+) -> JsonObject:
+    """The body of a raw completion that asks how likely the candidates are as next token.
+
+    Args:
+        prompt: tokens.
+        candidates: tokens. One of them is generated, whatever the model prefers.
+        scales: see `build_body`.
+        among_all: probabilities as the model gives them, of the candidates among the `MOST_LIKELY`
+            tokens; else renormalised over the candidates, all of them.
+    """
+    return {
+        "prompt": list(prompt),
+        "n_predict": 1,
+        "temperature": 1.0,
+        "samplers": ["temperature"],
+        "logit_bias": [[token, LABEL_BIAS] for token in candidates],
+        "n_probs": MOST_LIKELY if among_all else len(candidates),
+        "post_sampling_probs": not among_all,
+        "lora": build_lora(scales),
+        "cache_prompt": True,
+        "stream": True,
+        "return_progress": True,
+    }
+
+
+def build_lora(scales: Sequence[float]) -> list[JsonObject]:
+    """All adapters are named: one left out would keep the scale of an earlier request."""
+    return [{"id": index, "scale": scale} for index, scale in enumerate(scales)]
+
+
 def build_grammar(schema: Mapping[str, Any]) -> str:
     """A JSON schema as a grammar for llguidance, which is compiled into the engine.
 
@@ -151,18 +238,37 @@ def build_grammar(schema: Mapping[str, Any]) -> str:
     return "%llguidance {}\nstart: %json " + json.dumps({**schema, "x-guidance": JSON_LAYOUT})
 
 
-def parse_chunk(line: str) -> Chunk | None:
-    """One line of the event stream; None for what carries no data.
+def parse_chunk(name: str, line: str) -> Chunk | None:
+    """One line of a streamed answer; None for what carries no data.
 
     Raises:
+        ModelError: the line says that the request failed.
         StreamBroken: the line is not what the server promises.
     """
     if not line.startswith("data: ") or line == "data: [DONE]":
         return None
     try:
-        return Chunk.model_validate_json(line.removeprefix("data: "))
+        chunk = Chunk.model_validate_json(line.removeprefix("data: "))
     except ValidationError as error:
-        raise StreamBroken("the engine sent an unreadable line", why=str(error)) from error
+        raise StreamBroken(f"{name}: the engine sent an unreadable line", why=str(error)) from error
+    if chunk.error is not None:
+        raise build_error(name, chunk.error)
+    return chunk
+
+
+def parse_prompt(content: bytes) -> str:
+    """The messages as the model's template writes them, from the answer of `/apply-template`."""
+    return Rendered.model_validate_json(content).prompt
+
+
+def parse_tokens(content: bytes) -> tuple[int, ...]:
+    """From the answer of `/tokenize`."""
+    return tuple(Tokenized.model_validate_json(content).tokens)
+
+
+def parse_slot_size(content: bytes) -> int:
+    """Tokens of context per slot, from the answer of `/slots`."""
+    return TypeAdapter(list[Slot]).validate_json(content)[0].n_ctx
 
 
 def parse_refusal(name: str, content: bytes) -> ModelError:
