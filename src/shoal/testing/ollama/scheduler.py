@@ -67,14 +67,21 @@ class Runner:
         neighbour's cache alive.
         """
         async with self._free:
-            free = [number for number, cache in enumerate(self._caches) if cache is not None]
-            number = max(free, key=lambda each: _common(self._caches[each] or (), prompt))
-            cached = _common(self._caches[number] or (), prompt)
+            number, cached = self._pick(prompt)
             self._caches[number] = None
             try:
                 yield cached
             finally:
                 self._caches[number] = prompt
+
+    def _pick(self, prompt: Sequence[str]) -> tuple[int, int]:
+        best, most = -1, -1
+        for number, cache in enumerate(self._caches):
+            if cache is not None and (same := _common(cache, prompt)) > most:
+                best, most = number, same
+            if most == len(prompt):
+                break
+        return best, most
 
 
 def _common(left: Sequence[str], right: Sequence[str]) -> int:
