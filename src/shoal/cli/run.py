@@ -70,4 +70,6 @@ def _show(result: "Result") -> None:
             f" · {seconds(step.latency_s)} · {used} tokens · {usd(step.cost_usd)}"
         )
         out.print(f"  {step.why}", markup=False, style="dim")
+        if step.mend:
+            out.print(f"  mend: {step.mend}", markup=False)
     out.print(f"run {result.run_id[:8]} · shoal trace {result.run_id[:8]}", style="dim")

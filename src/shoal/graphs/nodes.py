@@ -220,6 +220,7 @@ def _outcome(planned: Planned, attempt: Attempt[Any], agent: Agent[Any], *, esca
         status=status,
         escalated=escalated,
         verdict=attempt.verdict,
+        mend=attempt.failure.mend if attempt.failure else "",
         signals=attempt.signals,
         passages=attempt.passages,
     )

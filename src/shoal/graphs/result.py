@@ -33,6 +33,8 @@ class Step:
     calibrated: bool
     why: str
     """The verdict's reason, one sentence."""
+    mend: str
+    """The command or line that would make it work; empty where nobody can say."""
     text: str
     """The answer as text."""
     output: Any
@@ -106,6 +108,7 @@ def _step(item: Planned, outcome: Outcome, record: RunRecord) -> Step:
         confidence=outcome.verdict.confidence,
         calibrated=outcome.verdict.calibrated,
         why=outcome.verdict.reason,
+        mend=outcome.mend,
         text=outcome.text,
         output=outcome.output,
         sources=outcome.passages,

@@ -41,6 +41,8 @@ class Outcome(BaseModel):
     status: Status
     escalated: bool
     verdict: Verdict
+    mend: str = ""
+    """The command or line that would make it work; empty where nobody can say."""
     signals: Signals
     passages: tuple[Passage, ...] = ()
 
