@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 __all__ = ["AgentTotals", "Totals", "percentile", "read_totals"]
 
+Value = str | float | None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentTotals:
@@ -16,9 +18,11 @@ class AgentTotals:
     agent: str | None
     """None: calls outside any agent; in `Totals.overall`: everything."""
     steps: int
-    """Finished steps."""
+    """Finished steps. A subtask that was escalated has two: the agent's and the larger model's."""
+    answered: int
+    """Of these, those whose answer was accepted."""
     escalated: int
-    """Of these, answered by a larger model."""
+    """Of the answered ones, those a larger model answered."""
     calls: int
     failed_calls: int
     """Of these, ended by an error or cancelled."""
@@ -36,8 +40,8 @@ class AgentTotals:
 
     @property
     def share_local(self) -> float | None:
-        """Share of finished steps that no larger model answered, in [0, 1]; None when there are none."""
-        return None if self.steps == 0 else 1 - self.escalated / self.steps
+        """Share of the answers that no larger model gave, in [0, 1]; None when there are none."""
+        return None if self.answered == 0 else 1 - self.escalated / self.answered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,24 +52,40 @@ class Totals:
     """By name; calls outside any agent last."""
 
 
-_CHOSEN = """(:runs IS NULL OR run_id IN (SELECT value FROM json_each(:runs)))
-    AND (:since IS NULL OR started_at >= :since)"""
-_STEPS = f"FROM steps WHERE {_CHOSEN} AND ended_at IS NOT NULL AND agent IS NOT NULL"
-_CALLS = f"FROM calls WHERE {_CHOSEN}"
 _CALL_SUMS = """count(*), sum(status != 'ok'), sum(input_tokens), sum(output_tokens),
     sum(cost_usd), sum(cost_usd IS NULL), sum(energy_j)"""
+_STEP_SUMS = "count(*), sum(action IS 'accept'), sum(action IS 'accept' AND escalated)"
+_FINISHED = "ended_at IS NOT NULL AND agent IS NOT NULL"
 
 
 def read_totals(
     db: sqlite3.Connection, *, run_ids: Sequence[str] | None = None, since: float | None = None
 ) -> Totals:
     """Add up the calls and steps of these runs, or those that started since (epoch seconds), or all."""
-    chosen = {"runs": None if run_ids is None else json.dumps(list(run_ids)), "since": since}
-    names = db.execute(f"SELECT agent {_STEPS} UNION SELECT agent {_CALLS}", chosen)
+    # Only conditions that are wanted, so that the indexes can serve them.
+    conditions, values = ["TRUE"], dict[str, Value]()
+    if run_ids is not None:
+        conditions.append("run_id IN (SELECT value FROM json_each(:run_ids))")
+        values["run_ids"] = json.dumps(list(run_ids))
+    if since is not None:
+        conditions.append("started_at >= :since")
+        values["since"] = since
+    chosen = " AND ".join(conditions)
+    steps = f"FROM steps WHERE {chosen} AND {_FINISHED}"
+    calls = f"FROM calls WHERE {chosen}"
+    names = db.execute(f"SELECT agent {steps} UNION SELECT agent {calls}", values)
     agents = sorted((name for (name,) in names), key=lambda name: (name is None, name))
     return Totals(
-        overall=_add_up(db, None, "TRUE", chosen),
-        agents=tuple(_add_up(db, agent, "agent IS :agent", {**chosen, "agent": agent}) for agent in agents),
+        overall=_add_up(db, None, (steps, calls), values),
+        agents=tuple(
+            _add_up(
+                db,
+                agent,
+                (f"{steps} AND agent IS :agent", f"{calls} AND agent IS :agent"),
+                {**values, "agent": agent},
+            )
+            for agent in agents
+        ),
     )
 
 
@@ -75,20 +95,26 @@ def percentile(in_order: Sequence[float], share: float) -> float | None:
 
 
 def _add_up(
-    db: sqlite3.Connection, agent: str | None, whose: str, chosen: dict[str, str | float | None]
+    db: sqlite3.Connection, agent: str | None, sources: tuple[str, str], values: dict[str, Value]
 ) -> AgentTotals:
-    steps, escalated = db.execute(f"SELECT count(*), sum(escalated) {_STEPS} AND {whose}", chosen).fetchone()
-    calls, failed, tokens_in, tokens_out, cost, unpriced, energy = db.execute(
-        f"SELECT {_CALL_SUMS} {_CALLS} AND {whose}", chosen
+    steps, calls = sources
+    finished, answered, escalated = db.execute(f"SELECT {_STEP_SUMS} {steps}", values).fetchone()
+    called, failed, tokens_in, tokens_out, cost, unpriced, energy = db.execute(
+        f"SELECT {_CALL_SUMS} {calls}", values
     ).fetchone()
-    in_order = f"AND {whose} AND latency_s IS NOT NULL ORDER BY latency_s"
-    call_s = [row[0] for row in db.execute(f"SELECT latency_s {_CALLS} {in_order}", chosen)]
-    step_s = [row[0] for row in db.execute(f"SELECT latency_s {_STEPS} {in_order}", chosen)]
+    step_s = [
+        row[0]
+        for row in db.execute(
+            f"SELECT latency_s {steps} AND latency_s IS NOT NULL ORDER BY latency_s", values
+        )
+    ]
+    call_s = [row[0] for row in db.execute(f"SELECT latency_s {calls} ORDER BY latency_s", values)]
     return AgentTotals(
         agent=agent,
-        steps=steps,
+        steps=finished,
+        answered=answered or 0,
         escalated=escalated or 0,
-        calls=calls,
+        calls=called,
         failed_calls=failed or 0,
         input_tokens=tokens_in,
         output_tokens=tokens_out,

@@ -2,26 +2,30 @@ from dataclasses import replace
 
 import pytest
 
+from shoal.core.decision import Action
 from shoal.tracing.ledger import Ledger
 from shoal.tracing.record import CallRow, CallStatus, RunRow, StepRow, new_id
 from shoal.tracing.totals import percentile
 
 
 async def fill(ledger: Ledger, run_id: str, *, started_at: float) -> None:
-    """Steps: two of "reader" (one escalated), one of "writer", one of nobody. Five calls, one of nobody."""
+    """Steps: "reader" answers one and has another answered for it, "writer" answers one. Five calls."""
     await ledger.begin_run(RunRow(id=run_id, team="t", input="", started_at=started_at))
-    for name, agent, escalated, latency_s in (
-        ("1", "reader", False, 1.0),
-        ("2", "reader", True, 3.0),
-        ("3", "writer", False, 2.0),
-        ("4", None, False, 9.0),
-    ):
+    steps: list[tuple[str, str | None, Action | None, bool, float]] = [
+        ("1", "reader", "accept", False, 1.0),
+        ("2", "reader", "escalate", False, 2.0),
+        ("3", "reader", "accept", True, 3.0),
+        ("4", "writer", "accept", False, 2.0),
+        ("5", None, None, False, 9.0),
+    ]
+    for name, agent, action, escalated, latency_s in steps:
         step = StepRow(
             id=run_id + name, run_id=run_id, node=agent or "route", agent=agent, started_at=started_at
         )
         await ledger.begin_step(step)
+        ended_at = started_at + latency_s
         await ledger.end_step(
-            replace(step, escalated=escalated, latency_s=latency_s, ended_at=started_at + latency_s)
+            replace(step, action=action, escalated=escalated, latency_s=latency_s, ended_at=ended_at)
         )
     calls: list[tuple[str | None, CallStatus, int | None, float | None, float]] = [
         ("reader", "ok", 10, 0.5, 0.5),
@@ -53,11 +57,11 @@ async def test_sums_by_agent(ledger: Ledger) -> None:
     reader, writer, nobody = ledger.totals().agents
 
     assert (reader.agent, writer.agent, nobody.agent) == ("reader", "writer", None)
-    assert (reader.steps, reader.escalated, reader.share_local) == (2, 1, 0.5)
+    assert (reader.steps, reader.answered, reader.escalated, reader.share_local) == (3, 2, 1, 0.5)
     assert (reader.calls, reader.failed_calls, reader.output_tokens) == (3, 1, 30)
     assert (reader.cost_usd, reader.unpriced_calls) == (0.5, 2)
     assert (reader.call_p50_s, reader.call_p95_s) == (0.5, 1.0)
-    assert (reader.step_p50_s, reader.step_p95_s) == (1.0, 3.0)
+    assert (reader.step_p50_s, reader.step_p95_s) == (2.0, 3.0)
     assert (writer.cost_usd, writer.unpriced_calls, writer.share_local) == (0.0, 0, 1.0)
     assert (nobody.calls, nobody.failed_calls, nobody.cost_usd) == (1, 1, None)
     assert (nobody.steps, nobody.share_local, nobody.step_p50_s) == (0, None, None)
@@ -69,7 +73,7 @@ async def test_overall_counts_all_calls_and_the_steps_of_agents(ledger: Ledger) 
     overall = ledger.totals().overall
 
     assert (overall.calls, overall.failed_calls, overall.unpriced_calls) == (5, 2, 3)
-    assert (overall.steps, overall.escalated) == (3, 1)
+    assert (overall.steps, overall.answered, overall.escalated) == (4, 3, 1)
     assert overall.share_local == pytest.approx(2 / 3)
     assert overall.step_p95_s == 3.0
     assert overall.energy_j is None
