@@ -12,8 +12,21 @@ class Ticket(TypedDict, total=False):
     answer: str
 
 
-complaint = Agent("complaint", job="Answer complaints.", model=lambda text: "A person will call you today.")
-praise = Agent("praise", job="Answer praise.", model=lambda text: "Thank you, this made our day!")
+def call_back(text: str) -> str:
+    return f"A person will call you today about: {text}"
+
+
+def thank(text: str) -> str:
+    return f"Thank you for writing this: {text}"
+
+
+complaint = Agent("complaint", job="Answer complaints.", model=call_back)
+praise = Agent("praise", job="Answer praise.", model=thank)
+
+
+def strip(state: Ticket) -> Ticket:
+    return {"mail": state.get("mail", "").strip()}
+
 
 router = Router.fit(
     [
@@ -27,7 +40,7 @@ router = Router.fit(
 )
 
 graph = StateGraph(Ticket)
-graph.add_node("triage", lambda state: {"mail": state["mail"].strip()})
+graph.add_node("triage", strip)
 for agent in (complaint, praise):
     graph.add_node(agent.name, agent.as_node(input="mail", output="answer"))
     graph.add_edge(agent.name, END)

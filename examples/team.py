@@ -1,10 +1,10 @@
-"""One mail, two requests, two narrow agents, no large model. Runs on a bare machine: python examples/team.py"""
+"""One mail, two requests, two narrow agents, no large model: python examples/team.py"""
 
 import re
 
 from pydantic import BaseModel
 
-from shoal import Agent, Scored, Team
+from shoal import Agent, Passage, Scored, Team
 
 
 class Order(BaseModel):
@@ -22,6 +22,12 @@ def read_order(text: str) -> Scored[Order | None]:
     return Scored(Order(order_id=order_id[0], total=amount), 0.99)
 
 
+def quote(text: str, passages: tuple[Passage, ...]) -> str:
+    """Answer with the best passage, as it stands."""
+    del text
+    return passages[0].text
+
+
 team = Team(
     agents=[
         Agent("summariser", job="Summarise a text in one sentence.", model="small", max_tokens=60),
@@ -29,7 +35,7 @@ team = Team(
         Agent(
             "handbook",
             job="Answer questions about delivery and returns.",
-            model=lambda text, passages: passages[0].text,  # quotes the best passage
+            model=quote,
             knowledge="examples/handbook",
         ),
     ],

@@ -10,6 +10,7 @@ from shoal.core.provider import provide_runtime
 if TYPE_CHECKING:
     from shoal.agents import Agent, Attempt
     from shoal.core.errors import ShoalError
+    from shoal.core.passage import Passage
     from shoal.graphs import Result, Step
     from shoal.models.function import Scored
     from shoal.project import Project, open_project
@@ -23,6 +24,7 @@ __all__ = [
     "Attempt",
     "Budget",
     "Escalation",
+    "Passage",
     "Project",
     "Result",
     "Router",
@@ -39,6 +41,7 @@ _HOMES = {
     "Attempt": "shoal.agents",
     "Budget": "shoal.router.escalation",
     "Escalation": "shoal.router.escalation",
+    "Passage": "shoal.core.passage",
     "Project": "shoal.project",
     "Result": "shoal.graphs",
     "Router": "shoal.router",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from shoal.agents import Agent
 from shoal.config import Settings, find_root, load_settings
@@ -18,6 +18,9 @@ from shoal.core.errors import ConfigError, ShoalError, StorageDamaged, UnknownNa
 from shoal.router import Router
 from shoal.router.sole import SoleRouter
 from shoal.team import Team
+
+if TYPE_CHECKING:
+    from langgraph.graph import CompiledStateGraph, StateGraph
 
 __all__ = ["Project", "load_trained", "open_project", "starter_root"]
 
@@ -60,7 +63,12 @@ class Project:
             StorageError: router/ cannot be read.
             ConfigError: its examples name agents that do not exist.
         """
-        return Router.load_or_fit(self.root / "router", jobs={agent.name: agent.job for agent in self.agents})
+        folder, jobs = self.root / "router", {agent.name: agent.job for agent in self.agents}
+        router = load_trained(folder)
+        if router is not None and set(router.agents) == set(jobs):
+            return router
+        examples = folder / EXAMPLES
+        return Router.fit(examples if examples.is_file() else (), jobs=jobs)
 
     def team(self, *, only: str | None = None) -> Team:
         """The agents of this project as one team; or `only` one of them, which then gets every request.
@@ -87,8 +95,8 @@ class Project:
                 return agent
         raise UnknownName("agent", name, [agent.name for agent in self.agents])
 
-    def graph(self, name: str) -> Any:
-        """The object called `graph` in graphs/NAME.py: a LangGraph graph, compiled or not.
+    def graph(self, name: str) -> "CompiledStateGraph":
+        """The LangGraph graph called `graph` in graphs/NAME.py, compiled.
 
         Raises:
             UnknownName: there is no such file.
@@ -100,7 +108,12 @@ class Project:
         module = self._import(paths[name])
         if not hasattr(module, "graph"):
             raise ConfigError(f'{paths[name]} defines no "graph"', mend="name the StateGraph `graph`")
-        return module.graph
+        graph: object = module.graph
+        return (
+            cast("StateGraph", graph).compile()
+            if hasattr(graph, "compile")
+            else cast("CompiledStateGraph", graph)
+        )
 
     def _import(self, path: Path) -> ModuleType:
         root = str(self.root)

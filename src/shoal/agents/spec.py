@@ -1,7 +1,7 @@
 """What an agent is: an immutable description, checked when it is made."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Generic, cast
@@ -47,12 +47,12 @@ class AgentSpec(Generic[OutputT]):
     output: type[OutputT] = field(default=cast("type[OutputT]", str), kw_only=True)
     """`str`, or anything pydantic can validate: its JSON schema constrains the answer."""
     instructions: str = field(default="", kw_only=True)
-    examples: tuple[Example, ...] = field(default=(), kw_only=True)
+    examples: Sequence[Example] = field(default=(), kw_only=True)
     """Shown to the model, and learnt from by the router."""
-    tools: tuple[Tool, ...] = field(default=(), kw_only=True)
+    tools: Sequence[Tool] = field(default=(), kw_only=True)
     knowledge: str | None = field(default=None, kw_only=True)
     """Folder of .md and .txt files to look passages up in, relative to the project's root."""
-    checks: tuple[Check, ...] = field(default=(), kw_only=True)
+    checks: Sequence[Check] = field(default=(), kw_only=True)
     max_tokens: int = field(default=512, kw_only=True)
     """Of the answer, 1 to 131072."""
     timeout_s: float = field(default=120.0, kw_only=True)

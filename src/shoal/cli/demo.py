@@ -118,10 +118,9 @@ def _show_totals(out: "Console", totals: "DemoTotals", project: "Project") -> No
             usd(row.cost_usd),
         )
     out.print(table)
-    out.print(
-        f"\nkept local {totals.kept_local:.0%} · flagged {totals.flagged}"
-        f" · p50 {seconds(totals.latency_p50_s)} · p95 {seconds(totals.latency_p95_s)} · cost {usd(totals.cost_usd)} ({totals.cost_method})"
-    )
+    took = f"p50 {seconds(totals.latency_p50_s)} · p95 {seconds(totals.latency_p95_s)}"
+    out.print(f"\nkept local {totals.kept_local:.0%} · flagged {totals.flagged} · {took}")
+    out.print(f"cost {usd(totals.cost_usd)}: {totals.cost_method}")
     out.print(
         f"large only would have cost {usd(totals.large_only_usd)}: {totals.large_only_method}", style="dim"
     )

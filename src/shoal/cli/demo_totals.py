@@ -57,7 +57,9 @@ def add_up(project: "Project", team: "Team", results: Sequence["Result"]) -> Dem
     large = str(team.large) if isinstance(team.large, str) else REFERENCE_LARGE
     prices = team.runtime.costs
     cost = prices.counterfactual(_as_one_large_model(project, steps), large=large)
-    meter = team.runtime.energy_method
+    ledger = team.runtime.ledger
+    calls = (call for result in results for call in ledger.run(result.run_id).calls)
+    meters = ", ".join(sorted({call.energy_method for call in calls}))
     return DemoTotals(
         messages=len(results),
         subtasks=len(steps),
@@ -67,7 +69,7 @@ def add_up(project: "Project", team: "Team", results: Sequence["Result"]) -> Dem
         latency_p50_s=overall.latency_p50_s,
         latency_p95_s=overall.latency_p95_s,
         cost_usd=overall.cost_usd,
-        cost_method=f"electricity and hardware, energy by {meter}",
+        cost_method=f"electricity and hardware, energy by {meters}",
         large_only_usd=cost.amount_usd if cost else None,
         large_only_method=f"the same prompts and answers at the price of {large}, "
         f"{CHARS_PER_TOKEN} characters a token",

@@ -22,9 +22,7 @@ def graph(
     from shoal.project import open_project
 
     project = open_project()
-    found = project.graph(name) if name else project.team().graph
-    compiled = found.compile() if hasattr(found, "compile") else found
-    drawn = compiled.get_graph()
+    drawn = (project.graph(name) if name else project.team().graph).get_graph()
     if out is None:
         if as_json:
             edges = [

@@ -20,7 +20,7 @@ STATUS_STYLES = {"accepted": "green", "escalated": "yellow", "flagged": "red", "
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout; dataclasses and pydantic models become objects."""
+    """One JSON document on stdout; dataclasses become objects."""
     typer.echo(json.dumps(value, default=_plain, ensure_ascii=False, indent=2))
 
 
@@ -70,6 +70,4 @@ def status_style(status: str) -> str:
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
     return str(value)

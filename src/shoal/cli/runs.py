@@ -9,7 +9,7 @@ from shoal.cli.output import AsJson, console, print_json, seconds, status_style,
 
 if TYPE_CHECKING:
     from shoal.tracing.ledger_read import LedgerReader
-    from shoal.tracing.timeline import Bar
+    from shoal.tracing.timeline import TimelineRow
 
 __all__ = ["runs", "trace"]
 
@@ -52,10 +52,10 @@ def trace(
     out = console()
     out.print(f"run {record.run.id}  {record.run.status}", style="bold")
     out.print(" ".join(record.run.input.split()), style="dim", markup=False)
-    timeline = build_timeline(record)
-    scale = BAR_WIDTH / max(timeline.duration_s, 1e-9)
-    for bar in timeline.bars:
-        out.print(_draw(bar, scale))
+    rows = build_timeline(record)
+    scale = BAR_WIDTH / max(*(row.start_s + (row.seconds or 0.0) for row in rows), 1e-9)
+    for row in rows:
+        out.print(_draw(row, scale))
     legend = "  ".join(f"[{style}]█[/] {name}" for name, style in SEGMENT_STYLES.items())
     out.print(f"\n{legend}")
     for step in record.steps:
@@ -74,12 +74,15 @@ def trace(
             out.print(f"  {term.name}: {term.formula} = {usd(term.amount_usd)}", style="dim", markup=False)
 
 
-def _draw(bar: "Bar", scale: float) -> str:
-    drawn = " " * round(bar.start_s * scale)
-    for segment in bar.segments:
-        width = max(1, round(segment.duration_s * scale)) if segment.duration_s > 0 else 0
-        drawn += f"[{SEGMENT_STYLES.get(segment.name, 'dim')}]{'█' * width}[/]"
-    return f"{'  ' * bar.depth}{bar.name[:28]:<30}{seconds(bar.duration_s):>9} {drawn}"
+def _draw(row: "TimelineRow", scale: float) -> str:
+    drawn = " " * round(row.start_s * scale)
+    for kind, length_s in ((segment.kind, segment.seconds) for segment in row.segments):
+        width = max(1, round(length_s * scale)) if length_s > 0 else 0
+        drawn += f"[{SEGMENT_STYLES[kind]}]{'█' * width}[/]"
+    if not row.segments:
+        drawn += f"[dim]{'─' * max(1, round((row.seconds or 0.0) * scale))}[/]"
+    name = f"{'  ' * row.depth}{row.name}"
+    return f"{name[:38]:<38} {seconds(row.seconds):>9} {drawn}"
 
 
 def _ledger() -> "LedgerReader":

@@ -84,7 +84,7 @@ async def test_without_a_large_model_it_is_flagged_and_says_why(make_team: Any) 
 
 
 async def test_nobody_for_it_is_flagged_and_the_rest_is_answered(make_team: Any) -> None:
-    async with make_team({"one": lambda text: text.upper()}) as team:  # pyright: ignore[reportUnknownLambdaType]
+    async with make_team({"one": ScriptedModel(lambda request: request.input.upper())}) as team:
         result = await team.run("one apple; weather in Paris")
     assert [step.status for step in result.steps] == ["accepted", "flagged"]
     assert result.steps[1].agent is None
