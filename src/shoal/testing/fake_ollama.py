@@ -89,6 +89,7 @@ class FakeOllama:
         self.library = Library(models, pullable, self.scheduler, clock)
         self._chat = ChatHandler(self.scheduler, clock)
         self._faults: dict[str, deque[Fault | None]] = defaultdict(deque)
+        self._arrived = asyncio.Event()
         self._http = HttpServer(self._answer)
 
     @property
@@ -109,6 +110,12 @@ class FakeOllama:
         """Let the next requests to a path go wrong, one fault each; None = that one is well."""
         self._faults[on].extend(faults)
 
+    async def until(self, *, chats: int) -> None:
+        """Wait until this many requests to `/api/chat` have come."""
+        while len(self.chats) < chats:
+            self._arrived.clear()
+            _ = await self._arrived.wait()
+
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
         return self
@@ -119,6 +126,7 @@ class FakeOllama:
 
     async def _answer(self, request: Request, reply: Reply) -> None:
         self.requests.append(request)
+        self._arrived.set()
         faults = self._faults[request.path]
         fault = faults.popleft() if faults else None
         try:
