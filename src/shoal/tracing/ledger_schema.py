@@ -110,7 +110,7 @@ def storage_error(error: sqlite3.Error, path: Path) -> StorageError:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return StorageLocked(
                 f"the ledger {path} is locked",
-                why=f"another process has been writing to it for more than {LOCK_WAIT_S:g} s",
+                why="another process holds the write lock and does not let go",
                 mend=f"find it with: fuser {path}",
             )
         case sqlite3.SQLITE_FULL:
@@ -158,7 +158,7 @@ def _prepare(db: sqlite3.Connection, path: Path, lock_wait_s: float, migrations:
 
 
 def _enter_wal(db: sqlite3.Connection, path: Path, lock_wait_s: float) -> None:
-    """SQLite does not call its busy handler while the journal mode changes, so waiting is done here."""
+    """Waits by itself: of processes that make a new file at once, SQLite now and then turns one away."""
     give_up_at = time.monotonic() + lock_wait_s
     while True:
         try:

@@ -16,6 +16,7 @@ import pytest
 from shoal.core.errors import StorageDamaged, StorageError, StorageLocked
 from shoal.tracing.ledger import Ledger
 from shoal.tracing.ledger_read import LedgerReader
+from shoal.tracing.ledger_writer import LOCK_SLICE_MS
 from shoal.tracing.record import RunRow, StepRow, new_id
 
 NOBODY = 65534
@@ -34,6 +35,7 @@ import asyncio, sys
 from pathlib import Path
 from shoal.tracing.ledger import Ledger
 from shoal.tracing.ledger_read import LedgerReader
+from shoal.tracing.ledger_writer import LOCK_SLICE_MS
 from shoal.tracing.record import RunRow, new_id
 
 async def write(ledger):
@@ -70,6 +72,7 @@ import asyncio, sys
 from pathlib import Path
 from shoal.tracing.ledger import Ledger
 from shoal.tracing.ledger_read import LedgerReader
+from shoal.tracing.ledger_writer import LOCK_SLICE_MS
 from shoal.tracing.record import RunRow, new_id
 
 async def main():
@@ -116,6 +119,7 @@ async def test_a_lock_is_waited_out_while_the_loop_goes_on(ledger: Ledger, path:
             await asyncio.sleep(0)
         assert not any(write.done() for write in writes)
         assert ledger.runs() == ()
+        await asyncio.sleep(2 * LOCK_SLICE_MS / 1000)  # longer than SQLite itself waits
         other.execute("ROLLBACK")
         await asyncio.gather(*writes)
 
@@ -146,6 +150,7 @@ from pathlib import Path
 from shoal.core.errors import StorageError
 from shoal.tracing.ledger import Ledger
 from shoal.tracing.ledger_read import LedgerReader
+from shoal.tracing.ledger_writer import LOCK_SLICE_MS
 from shoal.tracing.record import RunRow
 
 async def main():
