@@ -116,7 +116,7 @@ class OpenAIModel:
 
     @property
     def _server(self) -> Server:
-        return Server(name=self.name, url=str(self._client.base_url))
+        return Server(name=self.name, url=str(self._client.base_url).rstrip("/"))
 
     def _find(self, cards: tuple[ModelCard, ...]) -> ModelCard:
         for card in cards:

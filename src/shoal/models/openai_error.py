@@ -137,7 +137,7 @@ def _from_fault(status: int, fault: _Fault, server: Server, *, retry_after_s: fl
         return ModelMissing(
             f'{server.url} has no model "{server.model}"',
             why=why,
-            mend=f"curl {server.url.rstrip('/')}/models lists what it has; url in [openai] of shoal.toml "
+            mend=f"curl {server.url}/models lists what it has; url in [openai] of shoal.toml "
             "usually ends in /v1",
         )
     if status == 429 and "insufficient_quota" in {fault.code, fault.type}:
