@@ -23,7 +23,7 @@ Span = tuple[int, int]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkSize:
     max_tokens: int = 250
-    overlap_tokens: int = 125
+    overlap_tokens: int = 50
     """The most tokens that a chunk repeats from the one before; whole sentences only."""
 
 

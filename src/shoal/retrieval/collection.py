@@ -29,6 +29,7 @@ FORMAT = 1
 """Of the metadata written here."""
 SYNC_NEVER = 1_000_000_000
 """Chroma writes its approximate index to files after this many changes."""
+READ_ATTEMPTS = 3
 PAGE = 1000
 """Chunks per request to Chroma."""
 
@@ -81,9 +82,20 @@ class ChunkCollection:
     def read(self) -> Contents | None:
         """Everything in the collection; None = there is no index yet.
 
+        A reader may run into a writer's change half done (Chroma keeps texts and vectors apart): it tries
+        again with a fresh connection before it calls that damage.
+
         Raises:
             StorageDamaged, StorageError: see `revision`.
         """
+        for _ in range(READ_ATTEMPTS - 1):
+            with suppress(StorageDamaged):
+                return self._read()
+        return self._read()
+
+    def _read(self) -> Contents | None:
+        # An open engine does not learn of vectors that another process wrote.
+        self.close()
         collection = self._find()
         if collection is None:
             return None
@@ -96,8 +108,13 @@ class ChunkCollection:
                 )
                 rows = zip(page["ids"], page["documents"] or (), page["metadatas"] or (), strict=True)
                 chunks += [self._parse(id_, text, metadata) for id_, text, metadata in rows]
-                if chunks:
+                if page["ids"]:
                     vectors.append(np.asarray(page["embeddings"], np.float32))
+            whole = len({chunk.id for chunk in chunks}) == len(chunks) == collection.count()
+        if not whole:
+            raise StorageDamaged(
+                f"the index {self.place.name} changes while it is read", mend=self.place.rebuild
+            )
         revision = str((collection.metadata or {}).get("revision", ""))
         return Contents(chunks=tuple(chunks), vectors=np.concatenate(vectors), revision=revision)
 

@@ -3,6 +3,8 @@
 Telemetry is off, and Chroma's own embedding function, which downloads a model, is never used.
 """
 
+import itertools
+import os
 import re
 import shutil
 from collections.abc import Generator
@@ -16,12 +18,15 @@ from shoal.core.errors import ConfigError, StorageDamaged, StorageError, Storage
 
 if TYPE_CHECKING:
     from chromadb.api.client import Client
+    from chromadb.config import Settings
 
 __all__ = ["DATABASE", "IndexPlace", "mapped_errors", "open_client", "remove_files"]
 
 DATABASE = "chroma.sqlite3"
 SQLITE_CODE = re.compile(r"\(code: (\d+)\)")
 """Chroma has one class for every failure of SQLite; the result code is only in its text."""
+DISK_FULL_BYTES = 1 << 20
+"""Below this a failure that names no reason is put down to the disk. An interrupted write frees some."""
 SQLITE_BUSY, SQLITE_LOCKED = 5, 6
 SQLITE_READONLY, SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN = 8, 10, 13, 14
 
@@ -53,9 +58,7 @@ def open_client(place: IndexPlace) -> "Client":
 
     settings = Settings(anonymized_telemetry=False, chroma_otel_collection_endpoint="")
     if place.url is None:
-        with mapped_errors(place):
-            place.folder.mkdir(parents=True, exist_ok=True)
-            return cast("Client", chromadb.PersistentClient(place.folder, settings=settings))
+        return _open_files(place, settings)
     url = urlsplit(place.url)
     if url.scheme not in {"http", "https"} or not url.hostname:
         raise ConfigError(
@@ -69,6 +72,38 @@ def open_client(place: IndexPlace) -> "Client":
     except ValueError as error:  # what Chroma turns every failure to connect into
         raise _no_server(place, error) from error
     return cast("Client", client)
+
+
+def _open_files(place: IndexPlace, settings: "Settings") -> "Client":
+    """Open the embedded engine.
+
+    Chroma shares one engine per path string in a process. Ours must be able to be closed and opened alone:
+    an engine that was open while another process wrote does not know the new vectors. So every client gets
+    a spelling of the path of its own. That also keeps an engine that failed to start, which Chroma does not
+    forget, from being handed out again.
+    """
+    import chromadb
+    from chromadb.errors import ChromaError
+
+    with mapped_errors(place):
+        place.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            return cast("Client", chromadb.PersistentClient(_own_spelling(place.folder), settings=settings))
+        except (AttributeError, ValueError) as error:
+            # What Chroma raises while it cleans up after, or hides, the error that matters.
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, ChromaError):
+                cause = cause.__context__
+            raise cause or error from error
+
+
+_opened = itertools.count()
+
+
+def _own_spelling(folder: Path) -> str:
+    """The same folder, written as never before in this process: "/./" and "//" are binary digits."""
+    digits = f"{next(_opened):b}".replace("0", os.sep).replace("1", f".{os.sep}")
+    return f"{folder}{os.sep}{digits}"
 
 
 @contextmanager
@@ -116,6 +151,8 @@ def _meaning(place: IndexPlace, text: str) -> StorageError:
         return StorageLocked(f"the index at {place.folder} is busy", why=text, mend="try again")
     if code in {SQLITE_READONLY, SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN}:
         return _unwritable(place, text)
+    if code is None and place.url is None and shutil.disk_usage(place.folder).free < DISK_FULL_BYTES:
+        return _unwritable(place, f"the disk is full; {text}")
     where = place.url or place.folder
     return StorageDamaged(f"the index {place.name} at {where} is damaged", why=text, mend=place.rebuild)
 

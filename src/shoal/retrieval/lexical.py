@@ -1,6 +1,6 @@
 """BM25 over the chunks of an index: finds the names, numbers and rare words that embeddings blur.
 
-Our own sixty lines rather than scikit-learn: that has TF-IDF but no BM25, and costs 1.5 s to import.
+Our own sixty lines rather than scikit-learn: that has TF-IDF but no BM25, and takes over a second to import.
 Kept in memory, never stored: it is computed from the chunks, so that it cannot disagree with them.
 """
 
@@ -44,14 +44,20 @@ class BM25:
             saturated = tf * (K1 + 1) / (tf + K1 * (1 - B + B * lengths[at] / mean))
             self._weights[word] = (at, (idf * saturated).astype(np.float32))
 
-    def scores(self, query: str) -> NDArray[np.float32]:
-        """Scores of shape (number of texts,), >= 0; 0 where no word is shared."""
+    def shares(self, query: str) -> NDArray[np.float32]:
+        """How much of the query each text matches: its BM25 over the sum of its words' best, in [0, 1].
+
+        Shape (number of texts,). BM25 itself has no scale: its best score says nothing about how good the
+        best match is. Words that no text has do not count.
+        """
         scores = np.zeros(self._size, np.float32)
+        best = 0.0
         for word in set(words(query)):
             if word in self._weights:
                 rows, weights = self._weights[word]
                 scores[rows] += weights
-        return scores
+                best += float(weights.max())
+        return scores / best if best > 0 else scores
 
 
 def words(text: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The index of a folder, with the real embedder and the real Chroma."""
 
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from shoal.core.errors import ConfigError, InputError
 from shoal.retrieval.embedder import MiniLM
 from shoal.retrieval.index import KnowledgeIndex, indexed_roots, open_index
 
+EMBEDDER = MiniLM()
 LEAVE = "# Handbook\n\n## Leave\n\nEmployees get 28 days of holiday.\n\n## Refunds\n\nRefunds take 5 days.\n"
 
 
@@ -23,12 +25,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def index(folder: Path, tmp_path: Path) -> KnowledgeIndex:
-    return KnowledgeIndex(folder, tmp_path / "data", MiniLM())
+def index(folder: Path, tmp_path: Path) -> Generator[KnowledgeIndex]:
+    index = KnowledgeIndex(folder, tmp_path / "data", EMBEDDER)
+    yield index
+    index.collection.close()
 
 
 async def test_opening_indexes_the_folder(folder: Path, tmp_path: Path) -> None:
-    index = await open_index(folder, tmp_path / "data", MiniLM())
+    index = await open_index(folder, tmp_path / "data", EMBEDDER)
     best, *_ = await index.search("how much holiday do I get?", limit=2)
     assert best.source == "handbook/leave.md"
     assert best.heading == "Handbook > Leave"
@@ -50,7 +54,7 @@ async def test_search_sees_what_another_writer_added(
     await index.update()
     await index.search("anything")
     (folder / "cars.md").write_text("Rental cars need insurance.", encoding="utf-8")
-    report = KnowledgeIndex(folder, tmp_path / "data", MiniLM()).writer.add()
+    report = KnowledgeIndex(folder, tmp_path / "data", EMBEDDER).writer.add()
     assert report.added == ("handbook/cars.md",)
     best, *_ = await index.search("insurance for a rental car", limit=1)
     assert best.source == "handbook/cars.md"
@@ -95,15 +99,15 @@ def test_hidden_files_are_no_documents(folder: Path, tmp_path: Path) -> None:
     (folder / ".DS_Store").write_bytes(b"\0")
     (folder / ".git").mkdir()
     (folder / ".git" / "HEAD.bin").write_bytes(b"\0")
-    assert len(KnowledgeIndex(folder, tmp_path / "data", MiniLM()).writer.add().added) == 2
+    assert len(KnowledgeIndex(folder, tmp_path / "data", EMBEDDER).writer.add().added) == 2
 
 
 async def test_missing_and_empty_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no"):
-        await open_index(tmp_path / "nothing", tmp_path / "data", MiniLM())
+        await open_index(tmp_path / "nothing", tmp_path / "data", EMBEDDER)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="no document"):
-        await open_index(tmp_path / "empty", tmp_path / "data", MiniLM())
+        await open_index(tmp_path / "empty", tmp_path / "data", EMBEDDER)
 
 
 @pytest.mark.parametrize("data", [b"caf\xe9", "wide".encode("utf-16"), b"a\0b"])
