@@ -9,9 +9,10 @@ import weakref
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
+from urllib.parse import urlsplit
 
 from shoal.config import ModelAlias, Settings, find_root, load_settings
-from shoal.core.errors import ConfigError, ModelMissing, UnknownName
+from shoal.core.errors import ConfigError, LocalOnlyError, ModelMissing, UnknownName
 from shoal.core.model_name import Engine, ModelName, parse_model_name
 from shoal.core.port import ChatModel, Retriever
 from shoal.models.breaker import Breaker, BreakerModel
@@ -97,7 +98,9 @@ class LocalRuntime:
                 residual_usd=power.residual_usd,
                 lifetime_h=power.lifetime_h,
                 utilisation=power.utilisation,
-            ),
+            )
+            if power.hardware_usd > 0
+            else None,
         )
 
     async def resolve(self, name: str) -> ModelName:
@@ -271,16 +274,13 @@ class LocalRuntime:
 
     def _is_remote(self, engine: str) -> bool:
         """Whether calls are charged by a provider instead of wearing this machine."""
-        import httpx
-
         match engine:
             case "openai":
-                host = httpx.URL(self.settings.openai.url or "").host
+                return _host(self.settings.openai.url or "") not in LOOPBACK
             case "ollama":
-                host = httpx.URL(self.settings.ollama_url).host
+                return _host(self.settings.ollama_url) not in LOOPBACK
             case _:
                 return False
-        return host not in LOOPBACK
 
     def _meter(self, engine: str) -> EnergyMeter | None:
         if engine not in self._meters:
@@ -294,7 +294,17 @@ class LocalRuntime:
     @cached_property
     def _telemetry(self) -> Telemetry:
         url = self.settings.tracing.otlp_endpoint
-        return build_telemetry(Endpoint(url=url) if url else None)
+        if url is None:
+            return build_telemetry(None)
+        network = self.settings.network
+        # The exporter opens sockets of its own, behind the guard of our HTTP clients.
+        if network.local_only and _host(url) not in {*LOOPBACK, *network.allowed_hosts}:
+            raise LocalOnlyError(
+                f"spans would leave this machine for {url}",
+                why="local_only is set",
+                mend="in shoal.toml: remove otlp_endpoint, or add its host to network.allowed_hosts",
+            )
+        return build_telemetry(Endpoint(url=url))
 
     def _client(self, url: str) -> "httpx.AsyncClient":
         if url not in self._clients:
@@ -334,6 +344,10 @@ class LocalRuntime:
                 f"the weights of {name} are not on this machine", mend=f"shoal models pull {name}"
             )
         return path
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
 
 
 _defaults: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LocalRuntime]" = weakref.WeakKeyDictionary()

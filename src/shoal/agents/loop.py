@@ -271,8 +271,8 @@ def _read(task: Task[OutputT], draft: _Draft[OutputT], passages: tuple[Passage, 
 
 
 def _with_routing(signals: Signals, decision: Decision | None) -> Signals:
-    if decision is None:
-        return signals
+    if decision is None or decision.confidence is None:
+        return signals  # nobody looked whether the agent fits
     return replace(signals, router_confidence=decision.confidence, router_margin=decision.margin)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from shoal.cli import demo, doctor, eval_cascade, eval_router, graph, index, init, models, router, run, runs
+from shoal.cli import demo, doctor, graph, index, init, models, run, runs
 from shoal.core.errors import ShoalError
 
 __all__ = ["app", "main"]
@@ -29,13 +29,9 @@ app.command("init")(init.init)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models", help="List, fetch, push and remove models.")
 app.add_typer(index.app, name="index", help="Add documents, look passages up, verify the index.")
-app.add_typer(router.app, name="router", help="Train the router, and ask it why.")
 app.command("runs")(runs.runs)
 app.command("trace")(runs.trace)
 app.command("graph")(graph.graph)
-evaluation = typer.Typer(help="Measure on your own data: router, splitting, cascades.", no_args_is_help=True)
-evaluation.registered_commands += eval_router.app.registered_commands + eval_cascade.app.registered_commands
-app.add_typer(evaluation, name="eval")
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 (typer's callback shape)

@@ -67,9 +67,10 @@ def _show(result: "Result") -> None:
         used = tokens(step.usage.input_tokens, step.usage.output_tokens)
         out.print(
             f"[{status_style(status)}]{status}[/] {step.agent or 'nobody'} · {step.model or '-'}{sure}{named}"
-            f" · {seconds(step.latency_s)} · {used} tokens · {usd(step.cost_usd)}"
+            f" · {seconds(step.latency_s)} · {used} tokens · {usd(step.cost_usd)}",
+            soft_wrap=True,
         )
-        out.print(f"  {step.why}", markup=False, style="dim")
+        out.print(f"  {step.why}", markup=False, style="dim", soft_wrap=True)
         if step.mend:
-            out.print(f"  mend: {step.mend}", markup=False)
+            out.print(f"  mend: {step.mend}", markup=False, soft_wrap=True)
     out.print(f"run {result.run_id[:8]} · shoal trace {result.run_id[:8]}", style="dim")

@@ -51,11 +51,11 @@ def trace(
         return
     out = console()
     out.print(f"run {record.run.id}  {record.run.status}", style="bold")
-    out.print(" ".join(record.run.input.split()), style="dim", markup=False)
+    out.print(" ".join(record.run.input.split()), style="dim", markup=False, soft_wrap=True)
     rows = build_timeline(record)
     scale = BAR_WIDTH / max(*(row.start_s + (row.seconds or 0.0) for row in rows), 1e-9)
     for row in rows:
-        out.print(_draw(row, scale))
+        out.print(_draw(row, scale), soft_wrap=True)
     legend = "  ".join(f"[{style}]█[/] {name}" for name, style in SEGMENT_STYLES.items())
     out.print(f"\n{legend}")
     for step in record.steps:
@@ -63,15 +63,21 @@ def trace(
             sure = "confidence unknown" if step.confidence is None else f"confidence {step.confidence:.2f}"
             named = "calibrated" if step.calibrated else "uncalibrated"
             out.print(f"{step.subtask_id or '-'} {step.agent or 'nobody'}: {step.action} · {sure}, {named}")
-            out.print(f"  {step.reason}", style="dim", markup=False)
+            out.print(f"  {step.reason}", style="dim", markup=False, soft_wrap=True)
     for call in record.calls:
         used = tokens(call.input_tokens, call.output_tokens)
         out.print(
             f"call {call.agent or '-'} · {call.model_name} · {call.purpose} {call.attempt} · {call.status}"
-            f" · {used} tokens · {usd(call.cost_usd)} ({call.cost_method})"
+            f" · {used} tokens · {usd(call.cost_usd)} ({call.cost_method})",
+            soft_wrap=True,
         )
         for term in call.cost_terms:
-            out.print(f"  {term.name}: {term.formula} = {usd(term.amount_usd)}", style="dim", markup=False)
+            out.print(
+                f"  {term.name}: {term.formula} = {usd(term.amount_usd)}",
+                style="dim",
+                markup=False,
+                soft_wrap=True,
+            )
 
 
 def _draw(row: "TimelineRow", scale: float) -> str:
