@@ -23,6 +23,8 @@ __all__ = ["GuardedBackend", "build_client", "build_transport", "is_permitted"]
 
 CONNECT_TIMEOUT_S = 5.0
 """To open a connection. Reading has no limit here: `DeadlineModel` knows what is being waited for."""
+KEEP_ALIVE_S = 4.0
+"""Idle connections are dropped before uvicorn, which most servers run on, does it at 5 s."""
 PRIVATE_NETWORKS = tuple(
     ip_network(block)
     for block in (
@@ -193,7 +195,9 @@ class _PoolTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, backend: httpcore.AsyncNetworkBackend, tls: ssl.SSLContext | None) -> None:
         # No bound on connections: `LimitedModel` bounds what is in flight, per model.
-        self._pool = httpcore.AsyncConnectionPool(tls, network_backend=backend, max_connections=None)
+        self._pool = httpcore.AsyncConnectionPool(
+            tls, network_backend=backend, max_connections=None, keepalive_expiry=KEEP_ALIVE_S
+        )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         assert isinstance(request.stream, httpx.AsyncByteStream)

@@ -80,7 +80,7 @@ class FakeOpenAI:
         script: Script | None = None,
         *,
         plays: Plays = "local",
-        num_ctx: int = 512,
+        num_ctx: int = 2048,
         key: str | None = None,
     ) -> None:
         """`script`: None repeats the question, or gives what the schema allows."""

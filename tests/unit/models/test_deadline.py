@@ -75,10 +75,10 @@ async def test_the_total_ends_whatever_is_going_on() -> None:
 
 
 async def test_a_slow_consumer_is_not_held_against_the_engine() -> None:
-    model = DeadlineModel(ScriptedModel("one two"), Deadlines(idle_s=SHORT))
+    model = DeadlineModel(ScriptedModel("one two"), Deadlines(idle_s=0.1))
     events = model.stream(ASK)
     assert await anext(events) == ChatDelta(text="one")
-    await asyncio.sleep(3 * SHORT)
+    await asyncio.sleep(0.15)
     assert await anext(events) == ChatDelta(text=" two")
 
 

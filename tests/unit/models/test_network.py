@@ -190,7 +190,7 @@ async def test_read_timeouts_of_the_caller_hold() -> None:
 
     async with HttpServer(hang) as server, build_client(server.url, local_only=False) as client:
         with pytest.raises(httpx.ReadTimeout):
-            await client.get("/", timeout=0.01)
+            await client.get("/", timeout=httpx.Timeout(None, read=0.01))
 
 
 async def test_the_transport_guards_a_client_of_another_library() -> None:
