@@ -113,7 +113,7 @@ class DeadlineModel:
                 f"{self.name} {EXCEEDED[phase]} {limit_s:g} s",
                 phase=phase,
                 limit_s=limit_s,
-                mend=f"raise {phase}_s in [serving] of shoal.toml, or ask a faster model",
+                mend=f"{MENDS[phase]}, or ask a faster model",
             ) from error
 
 
@@ -122,4 +122,10 @@ EXCEEDED: dict[Phase, str] = {
     "first_token": "gave no token within",
     "idle": "fell silent in the middle of its answer for",
     "total": "did not finish within",
+}
+MENDS: dict[Phase, str] = {
+    "load": "raise load_s in [serving] of shoal.toml",
+    "first_token": "raise first_token_s in [serving] of shoal.toml",
+    "idle": "raise idle_s in [serving] of shoal.toml",
+    "total": "raise the total_s of its Deadlines",
 }
