@@ -12,7 +12,15 @@ from shoal.core.port import ModelInfo
 from shoal.models.ollama_error import from_status
 from shoal.models.ollama_wire import ShowReply, TagsReply, VersionReply, parse_stops
 
-__all__ = ["OLDEST_VERSION", "OllamaInfo", "is_cloud_name", "load_info", "parse_version"]
+__all__ = [
+    "OLDEST_VERSION",
+    "OllamaInfo",
+    "check_version",
+    "is_cloud_name",
+    "load_info",
+    "parse_version",
+    "tagged",
+]
 
 OLDEST_VERSION = (0, 17, 1)
 """Older servers read past the end of a crafted GGUF. This one has all that Shoal asks for: schemas (0.5),
@@ -48,7 +56,7 @@ async def load_info(client: httpx.AsyncClient, model: str, *, num_ctx: int) -> O
         return OllamaInfo(model=ModelInfo(name=f"ollama:{model}", remote=True), num_ctx=num_ctx)
     show = await _ask(client, "POST", "/api/show", model, ShowReply, {"model": model})
     tags = await _ask(client, "GET", "/api/tags", model, TagsReply)
-    tag = next((tag for tag in tags.models if tag.name.casefold() == _tagged(model).casefold()), None)
+    tag = next((tag for tag in tags.models if tagged(tag.name) == tagged(model)), None)
     room = min(num_ctx, show.trained_context or num_ctx)
     info = ModelInfo(
         name=f"ollama:{model}",
@@ -111,5 +119,6 @@ async def _ask(
         raise EngineDown(f"what answers at {url} is not Ollama", why=why, mend=mend) from error
 
 
-def _tagged(model: str) -> str:
-    return model if ":" in model.rpartition("/")[2] else f"{model}:latest"
+def tagged(model: str) -> str:
+    """The name with its tag, in the one case that Ollama compares names in."""
+    return (model if ":" in model.rpartition("/")[2] else f"{model}:latest").casefold()
