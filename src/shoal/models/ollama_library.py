@@ -122,6 +122,7 @@ class OllamaLibrary:
         Args:
             host_url: e.g. "http://127.0.0.1:11434".
             transport: how connections are made; `aclose` closes it. None: to this machine only.
+            limits: how long to wait.
         """
         self._url = host_url
         self._limits = limits or LibraryLimits()
