@@ -51,7 +51,10 @@ class OpenAISettings(_Section):
     """Base URL, e.g. "https://host/v1". There is no default: nothing goes to a cloud by accident."""
     api_key: SecretStr | None = None
     """Better in the environment: SHOAL_OPENAI__API_KEY, or OPENAI_API_KEY."""
+    dialect: Literal["local", "openai", "reasoning"] = "local"
+    """local: vLLM, llama-server, LM Studio. openai: the cloud's chat models. reasoning: its thinking ones."""
     num_ctx: int | None = Field(default=None, ge=256)
+    """Context window in tokens, where the server does not refuse what is too long by itself."""
     parallel: int = Field(default=8, ge=1)
 
 

@@ -18,7 +18,8 @@ from shoal.core.port import ChatModel, Retriever
 from shoal.models.breaker import Breaker, BreakerModel
 from shoal.models.deadline import DeadlineModel, Deadlines
 from shoal.models.limit import LimitedModel
-from shoal.models.network import build_client
+from shoal.models.network import build_client, build_transport
+from shoal.models.ollama_library import OllamaLibrary
 from shoal.models.retry import RetryingModel
 from shoal.tracing.cost import DEFAULT_PRICES, CostModel, Hardware
 from shoal.tracing.energy import EnergyMeter, Power
@@ -81,6 +82,13 @@ class LocalRuntime:
         from shoal.retrieval.embedder import MiniLM
 
         return MiniLM()
+
+    @cached_property
+    def ollama_library(self) -> OllamaLibrary:
+        """The models on the disk of the configured Ollama."""
+        network = self.settings.network
+        transport = build_transport(local_only=network.local_only, allowed_hosts=network.allowed_hosts)
+        return OllamaLibrary(self.settings.ollama_url, transport=transport)
 
     @property
     def spans(self) -> Spans:
@@ -163,6 +171,8 @@ class LocalRuntime:
             await client.aclose()
         for task in self._retrievers.values():
             task.cancel()
+        if "ollama_library" in self.__dict__:
+            await self.__dict__.pop("ollama_library").aclose()
         self._models.clear()
         self._given.clear()
         self._clients.clear()
@@ -243,7 +253,10 @@ class LocalRuntime:
                 from shoal.models.openai import OpenAIModel
 
                 host = self._openai_url(name)
-                adapter = OpenAIModel(name.model, self._client(host), num_ctx=self.settings.openai.num_ctx)
+                openai = self.settings.openai
+                adapter = OpenAIModel(
+                    name.model, self._client(host), num_ctx=openai.num_ctx, dialect=openai.dialect
+                )
             case _:
                 assert_never(name.engine)
         return self._wrap(adapter, host=host, engine=name.engine)

@@ -64,8 +64,8 @@ async def find_missing(runtime: "LocalRuntime", name: "ModelName") -> ModelMissi
             except ModelMissing as missing:
                 return missing
         case "ollama":
-            there = await runtime.ollama_library.list()
-            if name.model not in {model.name for model in there}:
+            there = {model.name for model in await runtime.ollama_library.list()}
+            if not there & {name.model, f"{name.model}:latest"}:
                 verb = "push" if _is_packaged(name.model) else "pull"
                 return ModelMissing(f"Ollama does not have {name.model}", mend=f"shoal models {verb} {name}")
         case "openai":
