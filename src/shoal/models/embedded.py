@@ -6,7 +6,7 @@ LoRA adapter a request names. Not here: retries, deadlines and queue bounds, whi
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Hashable, Mapping, Sequence
 from contextlib import aclosing
 
 from shoal.core.chat import ChatEvent, ChatRequest
@@ -16,10 +16,12 @@ from shoal.models.embedded_answer import Answer
 from shoal.models.embedded_labels import walk_labels
 from shoal.models.embedded_process import EmbeddedProcess, EngineChild
 from shoal.models.embedded_settings import EngineSettings, check_files, hash_file
+from shoal.models.embedded_slot import SlotTable
 from shoal.models.embedded_wire import (
     build_body,
     build_messages,
     build_next_token,
+    build_place,
     parse_chunk,
     parse_prompt,
     parse_tokens,
@@ -39,6 +41,7 @@ class EmbeddedModel:
         self._name = name
         self._settings = settings
         self._process = EmbeddedProcess(name, settings)
+        self._slots = SlotTable(settings.total_slots if settings.adapters else 0)
         self._labels: dict[str, tuple[int, ...]] = {}
 
     @property
@@ -63,16 +66,18 @@ class EmbeddedModel:
             ModelMissing: the weights are not where they should be.
             StorageDamaged: the weights are no GGUF.
         """
-        body = build_body(request, self._scales(request))
+        scales = self._scales(request)
         began = time.perf_counter()
         child = await self._process.child()
         answer = Answer(self._name, request, began=began, loaded=time.perf_counter())
-        async with aclosing(child.stream("/v1/chat/completions", body)) as lines:
-            async for line in lines:
-                chunk = parse_chunk(self._name, line)
-                delta = None if chunk is None else answer.add(chunk)
-                if delta is not None:
-                    yield delta
+        with self._slots.lease(slot_key(request)) as slot:
+            body = build_body(request) | build_place(slot, scales)
+            async with aclosing(child.stream("/v1/chat/completions", body)) as lines:
+                async for line in lines:
+                    chunk = parse_chunk(self._name, line)
+                    delta = None if chunk is None else answer.add(chunk)
+                    if delta is not None:
+                        yield delta
         yield answer.response(self._digest(request))
 
     async def describe(self) -> ModelInfo:
@@ -122,21 +127,16 @@ class EmbeddedModel:
         prompt = await self._prompt_tokens(child, request)
         tokens = {label: await self._label_tokens(child, label) for label in labels}
 
-        async def ask(
-            prefix: tuple[int, ...], candidates: Sequence[int], *, among_all: bool
-        ) -> Mapping[int, float]:
-            body = build_next_token((*prompt, *prefix), candidates, scales, among_all=among_all)
-            chances: dict[int, float] = {}
-            async with aclosing(child.stream("/completion", body)) as lines:
-                async for line in lines:
-                    chunk = parse_chunk(self._name, line)
-                    if chunk is not None:
-                        chances |= chunk.chances
-            if not chances:
-                raise StreamBroken(f"{self._name} stopped before it had scored a label")
-            return chances
+        with self._slots.lease(slot_key(request)) as slot:
+            place = build_place(slot, scales)
 
-        return await walk_labels(tokens, ask)
+            async def ask(
+                prefix: tuple[int, ...], candidates: Sequence[int], *, among_all: bool
+            ) -> Mapping[int, float]:
+                body = build_next_token((*prompt, *prefix), candidates, among_all=among_all)
+                return await self._read_chances(child, body | place)
+
+            return await walk_labels(tokens, ask)
 
     async def aclose(self) -> None:
         """End the child process and give its memory back. Idempotent; a later request starts anew."""
@@ -151,6 +151,16 @@ class EmbeddedModel:
         if label not in self._labels:
             self._labels[label] = parse_tokens(await child.post("/tokenize", {"content": label}))
         return self._labels[label]
+
+    async def _read_chances(self, child: EngineChild, body: Mapping[str, object]) -> Mapping[int, float]:
+        chances: dict[int, float] = {}
+        async with aclosing(child.stream("/completion", body)) as lines:
+            async for line in lines:
+                if (chunk := parse_chunk(self._name, line)) is not None:
+                    chances |= chunk.chances
+        if not chances:
+            raise StreamBroken(f"{self._name} stopped before it had scored a label")
+        return chances
 
     def _scales(self, request: ChatRequest) -> list[float]:
         adapters = self._settings.adapters
@@ -169,3 +179,8 @@ class EmbeddedModel:
         if request.adapter is None:
             return base
         return f"{base}+{hash_file(self._settings.adapters[request.adapter])}"
+
+
+def slot_key(request: ChatRequest) -> Hashable:
+    """What makes two requests want the same slot: their adapter, or else how their prompt begins."""
+    return request.adapter or request.messages[0]

@@ -111,7 +111,8 @@ def _params(spec: ChildSpec) -> "CommonParams":
     params.n_threads_http = spec["slots"] + 32  # a request that waits for a slot holds one
     params.cpuparams.n_threads = spec["threads"]
     params.cpuparams_batch.n_threads = spec["threads"]
-    params.cache_ram_mib = PROMPT_CACHE_MIB
+    # The cache does not know adapters apart: https://github.com/ggml-org/llama.cpp/issues/26207
+    params.cache_ram_mib = 0 if spec["adapters"] else PROMPT_CACHE_MIB
     params.enable_reasoning = 0
     params.endpoint_slots = True
     params.hostnames = [spec["socket"]]

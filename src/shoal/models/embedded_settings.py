@@ -30,7 +30,12 @@ class EngineSettings:
     anything else runs."""
     adapters: Mapping[str, Path] = field(default_factory=dict[str, Path])
     """LoRA adapters (GGUF) that requests may ask for: what `ChatRequest.adapter` says -> the file.
-    They share the base's memory and are switched per request."""
+    They share the base's weights and are switched per request; each adds a slot, so that it need not
+    read its prompt again after another one's turn."""
+
+    @property
+    def total_slots(self) -> int:
+        return self.slots + len(self.adapters)
 
 
 def check_installed() -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "build_body",
     "build_messages",
     "build_next_token",
+    "build_place",
     "parse_chunk",
     "parse_prompt",
     "parse_refusal",
@@ -165,13 +166,8 @@ def build_messages(request: ChatRequest) -> list[JsonObject]:
     return [{"role": message.role, "content": message.content} for message in request.messages]
 
 
-def build_body(request: ChatRequest, scales: Sequence[float]) -> JsonObject:
-    """The body of a chat call.
-
-    Args:
-        request: what to ask.
-        scales: one per loaded adapter, in the order they were loaded; 0 switches one off.
-    """
+def build_body(request: ChatRequest) -> JsonObject:
+    """The body of a chat call, without `build_place`."""
     sampling = request.sampling
     body: JsonObject = {
         "messages": build_messages(request),
@@ -183,10 +179,6 @@ def build_body(request: ChatRequest, scales: Sequence[float]) -> JsonObject:
         "repeat_penalty": sampling.repeat_penalty,
         "seed": sampling.seed,
         "stop": list(request.stop),
-        "lora": build_lora(scales),
-        "cache_prompt": True,
-        "stream": True,
-        "return_progress": True,  # writes during prefill too: so a closed stream is noticed
         "stream_options": {"include_usage": True},
     }
     if request.schema is not None:
@@ -197,15 +189,12 @@ def build_body(request: ChatRequest, scales: Sequence[float]) -> JsonObject:
     return body
 
 
-def build_next_token(
-    prompt: Sequence[int], candidates: Sequence[int], scales: Sequence[float], *, among_all: bool
-) -> JsonObject:
-    """The body of a raw completion that asks how likely the candidates are as next token.
+def build_next_token(prompt: Sequence[int], candidates: Sequence[int], *, among_all: bool) -> JsonObject:
+    """The body, without `build_place`, of a completion that asks how likely some next tokens are.
 
     Args:
         prompt: tokens.
         candidates: tokens. One of them is generated, whatever the model prefers.
-        scales: see `build_body`.
         among_all: probabilities as the model gives them, of the candidates among the `MOST_LIKELY`
             tokens; else renormalised over the candidates, all of them.
     """
@@ -217,16 +206,24 @@ def build_next_token(
         "logit_bias": [[token, LABEL_BIAS] for token in candidates],
         "n_probs": MOST_LIKELY if among_all else len(candidates),
         "post_sampling_probs": not among_all,
-        "lora": build_lora(scales),
-        "cache_prompt": True,
-        "stream": True,
-        "return_progress": True,
     }
 
 
-def build_lora(scales: Sequence[float]) -> list[JsonObject]:
-    """All adapters are named: one left out would keep the scale of an earlier request."""
-    return [{"id": index, "scale": scale} for index, scale in enumerate(scales)]
+def build_place(slot: int, scales: Sequence[float]) -> JsonObject:
+    """What every call that computes has in common.
+
+    Args:
+        slot: see `embedded_slot`.
+        scales: one per loaded adapter, in the order they were loaded; 0 switches one off. All are named,
+            because one left out keeps the scale of an earlier request.
+    """
+    return {
+        "id_slot": slot,
+        "lora": [{"id": index, "scale": scale} for index, scale in enumerate(scales)],
+        "cache_prompt": True,
+        "stream": True,
+        "return_progress": True,  # writes during prefill too, so that a closed stream is noticed
+    }
 
 
 def build_grammar(schema: Mapping[str, Any]) -> str:
