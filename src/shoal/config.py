@@ -33,8 +33,11 @@ class ModelAlias(_Section):
     """One alias, one model an engine: whichever engine is in use decides."""
 
     embedded: str | None = None
+    """A packaged model (`shoal models list`), or the path of a .gguf file in the project."""
     ollama: str | None = None
+    """As `ollama list` names it."""
     openai: str | None = None
+    """As the server at openai.url names it."""
 
 
 class OllamaSettings(_Section):
@@ -56,6 +59,7 @@ class OpenAISettings(_Section):
     num_ctx: int | None = Field(default=None, ge=256)
     """Context window in tokens, where the server does not refuse what is too long by itself."""
     parallel: int = Field(default=8, ge=1)
+    """Requests in flight per model; more wait in Shoal's own bounded queue."""
 
 
 class EmbeddedSettings(_Section):
@@ -78,7 +82,9 @@ class ServingSettings(_Section):
     max_queue: int = Field(default=10_000, ge=0)
     """Requests that may wait per model before new ones are refused."""
     load_s: Positive = 300.0
+    """To load the model, on top of first_token_s; for one not asked in the last five minutes."""
     first_token_s: Positive = 120.0
+    """From asking a loaded model to its first token."""
     idle_s: Positive = 60.0
     """Longest silence between two tokens."""
     attempts: int = Field(default=3, ge=1, le=10)
@@ -89,13 +95,19 @@ class PowerSettings(_Section):
     """What a local call costs: electricity and hardware. Defaults are a desktop's; say yours."""
 
     tariff_usd_per_kwh: float = Field(default=0.30, ge=0)
+    """US dollars per kilowatt hour; an assumption, near what a household in the European Union pays."""
     tdp_w: Positive = 65.0
+    """Watts with all cores at work. For the estimate, where no counter can be read."""
     idle_w: float = Field(default=15.0, ge=0)
+    """Watts without work. Not counted as cost: the machine is on anyway."""
     hardware_usd: float = Field(default=1000.0, ge=0)
+    """Price of the machine; 0 = do not count it."""
     residual_usd: float = Field(default=100.0, ge=0)
+    """What it can be sold for in the end."""
     lifetime_h: Positive = 26_280.0
-    """Three years."""
+    """Hours from buying to selling: three years."""
     utilisation: Annotated[float, Field(gt=0, le=1)] = 0.25
+    """Share of that time in which it works. Little used hardware makes dear answers."""
 
 
 class TracingSettings(_Section):
@@ -127,6 +139,7 @@ class Settings(BaseSettings):
     engine: Literal["auto", "embedded", "ollama", "openai"] = "auto"
     """For aliases: auto = Ollama when it answers, else embedded."""
     models: dict[str, str | ModelAlias] = Field(default_factory=dict[str, str | ModelAlias])
+    """Aliases: names for models, so that agents need not say which engine."""
     large: str | None = None
     """The model (or alias) that is asked when a local answer is not good enough."""
     data_dir: Path | None = None
