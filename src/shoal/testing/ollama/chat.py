@@ -59,15 +59,14 @@ class ChatHandler:
             slot_s = clock.since(waiting, nominal=0)
             prefill_s = (len(prompt) - cached) * model.prefill_s
             await clock.spend(prefill_s)
-            for thought in speech.thoughts:
-                await clock.spend(model.token_s)
-                await lines.send(_line(call, {"thinking": thought}))
-            for token in speech.tokens:
-                await clock.spend(model.token_s)
-                await lines.send(_token_line(call, token))
+            thoughts = (_line(call, {"thinking": thought}) for thought in speech.thoughts)
+            words = (_token_line(call, token) for token in speech.tokens)
+            for place, line in enumerate((*thoughts, *words)):
+                await clock.spend(model.token_s if place else 0)  # the first one is the prompt's work
+                await lines.send(line)
         if answer.tool_calls:
             await lines.send(_line(call, {"tool_calls": answer.tool_calls}))
-        decode_s = speech.eval_count * model.token_s
+        decode_s = max(0, speech.eval_count - 1) * model.token_s
         seconds = {
             "total_duration": load_s + slot_s + prefill_s + decode_s,
             "load_duration": load_s,
