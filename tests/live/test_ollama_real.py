@@ -163,7 +163,7 @@ class TestFake:
     @pytest.mark.parametrize("case", CASES)
     async def test_chat(self, client: httpx.AsyncClient, fake: httpx.AsyncClient, case: str) -> None:
         hello = [{"role": "user", "content": "Say hello."}]
-        body = {"model": NAME, "messages": hello, **self.CASES[case]}
+        body: dict[str, Any] = {"model": NAME, "messages": hello, **self.CASES[case]}
         body["options"] = {"temperature": 0, **body.get("options", {})}
         assert await seen(fake, body) == await seen(client, body)
 
