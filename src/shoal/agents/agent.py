@@ -72,22 +72,22 @@ class Agent(AgentSpec[OutputT]):
         """
 
         async def node(state: Any) -> dict[str, OutputT]:
-            attempt = await self.run(str(_field(state, input, self.name)), runtime=runtime)
+            attempt = await self.run(_read_text(state, input, self.name), runtime=runtime)
             return {output: attempt.unwrap()}
 
         node.__name__ = self.name
         return node
 
 
-def _field(state: Any, name: str, agent: str) -> Any:
+def _read_text(state: Any, field: str, agent: str) -> str:
     if isinstance(state, Mapping):
-        fields = cast("Mapping[str, Any]", state)
-        if name in fields:
-            return fields[name]
-    elif hasattr(state, name):
-        return getattr(state, name)
+        value = cast("Mapping[str, object]", state).get(field)
+    else:
+        value = getattr(state, field, None)
+    if isinstance(value, str):
+        return value
     raise ConfigError(
-        f'the graph\'s state has no field "{name}"',
-        why=f'the node of {agent} was made with as_node(input="{name}", ...)',
-        mend="name a field of the state that is set before this node runs",
+        f'the graph\'s state has no text in "{field}"',
+        why=f'the node of {agent} was made with as_node(input="{field}"), and found {type(value).__name__}',
+        mend="name a field of the state that holds text before this node runs",
     )

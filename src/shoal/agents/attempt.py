@@ -21,7 +21,7 @@ class Attempt(Generic[OutputT]):
     model: str
     """`engine:model` that was asked."""
     text: str
-    """The answer as the model gave it; empty when there is none."""
+    """The answer as the model gave it, as far as it came when it broke off; empty when there is none."""
     output: OutputT | None
     """The answer as the agent's output type; None when it does not have that shape."""
     signals: Signals

@@ -6,7 +6,7 @@ Everything an agent does goes through `attempt_events`; `run` and `stream` only 
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic
 
@@ -15,6 +15,7 @@ from shoal.agents.prompt import build_messages, build_repair
 from shoal.agents.runtime import Runtime
 from shoal.agents.signals import read_signals
 from shoal.agents.spec import AgentSpec
+from shoal.agents.tool_use import ToolUse
 from shoal.agents.tooling import parse_step, tool_schema
 from shoal.agents.validation import failed_checks, parse_output
 from shoal.core.chat import ChatDelta, ChatEvent, ChatRequest, ChatResponse, Message
@@ -26,17 +27,16 @@ from shoal.core.errors import (
     OutputInvalid,
     ShoalError,
     StorageError,
+    StreamBroken,
 )
 from shoal.core.passage import Passage
 from shoal.core.port import ChatModel
-from shoal.tools import Toolset
 from shoal.tracing.scope import scope
 from shoal.tracing.spans import RetrievalSpan
 
-__all__ = ["Task", "attempt_events"]
+__all__ = ["Task", "attempt_events", "check_text"]
 
 MAX_REPAIRS = 2
-MAX_TOOL_CALLS = 6
 PASSAGES = 4
 """Passages looked up for one text."""
 MAX_INPUT_CHARS = 1_000_000
@@ -60,12 +60,53 @@ class Task(Generic[OutputT]):
     """A larger model could still be asked after this one."""
     purpose: str = "answer"
     """For the ledger: "answer", or "escalation" when the model is the large one."""
+    place: str = ""
+    """Where in its run the attempt stands, the same when the run is resumed: effects of tools are
+    recorded under it."""
+
+
+@dataclass(slots=True)
+class _Work(Generic[OutputT]):
+    """One attempt while it is made."""
+
+    task: Task[OutputT]
+    model: ChatModel
+    deadline: float
+    """On the monotonic clock."""
+    tools: ToolUse
+    request: ChatRequest | None = None
+    """What is asked next: it grows by tool calls and repairs. None = nothing was looked up yet."""
+    repairs: int = 0
+
+    def add(self, *turns: Message) -> None:
+        """Ask with these turns after what was asked before."""
+        assert self.request is not None, "there is something to add to once it was asked"
+        self.request = replace(self.request, messages=self.request.messages + turns)
+
+    @asynccontextmanager
+    async def in_time(self) -> AsyncGenerator[None]:
+        """Give up what is awaited inside when the attempt's time is over. Never open across a yield."""
+        agent = self.task.agent
+        limit = asyncio.timeout(max(0.0, self.deadline - time.monotonic()))
+        try:
+            async with limit:
+                yield
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise DeadlineExceeded(
+                f"{agent.name} did not finish within {agent.timeout_s:g} s",
+                phase="total",
+                limit_s=agent.timeout_s,
+                mend=f'Agent("{agent.name}", timeout_s={agent.timeout_s * 2:g}, ...)',
+            ) from error
 
 
 @dataclass(slots=True)
 class _Draft(Generic[OutputT]):
-    """What the loop knows after its last call."""
+    """What is known after the last call."""
 
+    said: list[str] = field(default_factory=list[str])
     response: ChatResponse | None = None
     output: OutputT | None = None
     signals: Signals = field(default_factory=Signals)
@@ -73,7 +114,7 @@ class _Draft(Generic[OutputT]):
 
     @property
     def text(self) -> str:
-        return self.response.text if self.response else ""
+        return self.response.text if self.response else "".join(self.said)
 
 
 async def attempt_events(task: Task[OutputT]) -> AsyncGenerator[AgentEvent[OutputT]]:
@@ -83,45 +124,47 @@ async def attempt_events(task: Task[OutputT]) -> AsyncGenerator[AgentEvent[Outpu
 
     Raises:
         InputError: the text is empty, binary or too long to be meant.
-        ConfigError: the model, an alias or the knowledge folder does not exist, or may not be used.
+        ConfigError: the model, an alias or the knowledge folder does not exist, or may not be used; or a
+            check of the agent raised.
         StorageError: index or ledger cannot be used.
     """
     check_text(task.text)
     started = time.monotonic()
-    model = await task.runtime.model(_model_of(task.agent))
-    passages = await _look_up(task)
-    request = _build_request(task, passages)
-    repairs = 0
+    work = _Work(
+        task=task,
+        model=await task.runtime.model(_model_of(task.agent)),
+        deadline=started + task.agent.timeout_s,
+        tools=ToolUse(task.agent.tools, task.runtime.ledger, task.place),
+    )
     while True:
         draft = _Draft[OutputT]()
-        deltas = _draft(task, model, request, repairs, draft, started + task.agent.timeout_s)
-        async with aclosing(deltas):
+        async with aclosing(_draft(work, draft)) as deltas:
             async for delta in deltas:
                 yield delta
-        draft.signals = _with_routing(replace(draft.signals, repairs=repairs), task.decision)
+        draft.signals = _with_routing(replace(draft.signals, repairs=work.repairs), task.decision)
         verdict = task.judge.judge(
             task.agent.name,
             draft.signals,
             failure=draft.failure,
-            repairs_left=MAX_REPAIRS - repairs,
+            repairs_left=MAX_REPAIRS - work.repairs,
             large=task.large,
         )
-        if verdict.action != "repair" or repairs == MAX_REPAIRS:
+        if verdict.action != "repair" or work.repairs == MAX_REPAIRS or work.request is None:
             break
         yield Repairing(reason=verdict.reason)
         problem = draft.failure.why or draft.failure.what if draft.failure else verdict.reason
-        request = replace(request, messages=request.messages + build_repair(draft.text, problem))
-        repairs += 1
+        work.add(*build_repair(draft.text, problem))
+        work.repairs += 1
     yield Attempt(
         agent=task.agent.name,
-        model=model.name,
+        model=work.model.name,
         text=draft.text,
         output=draft.output,
         signals=draft.signals,
         verdict=verdict,
         failure=draft.failure,
         response=draft.response,
-        passages=passages,
+        passages=work.request.passages if work.request else (),
         latency_s=time.monotonic() - started,
     )
 
@@ -148,12 +191,33 @@ def check_text(text: str) -> None:
         )
 
 
-async def _look_up(task: Task[Any]) -> tuple[Passage, ...]:
+async def _draft(work: _Work[OutputT], draft: _Draft[OutputT]) -> AsyncGenerator[ChatDelta]:
+    """Ask once and fill the draft. A failure of the model or its answer is kept there, not raised."""
+    try:
+        if work.request is None:
+            work.request = _build_request(work.task, await _look_up(work))
+        async with aclosing(_answer(work)) as events:
+            async for event in events:
+                if isinstance(event, ChatResponse):
+                    draft.response = event
+                else:
+                    draft.said.append(event.text)
+                    yield event
+        _read(work, draft)
+    except (ConfigError, StorageError):
+        raise
+    except ShoalError as error:
+        draft.failure = error
+
+
+async def _look_up(work: _Work[Any]) -> tuple[Passage, ...]:
+    task = work.task
     if task.agent.knowledge is None:
         return task.context
-    retriever = await task.runtime.retriever(task.agent.knowledge)
-    with task.runtime.spans.open(RetrievalSpan(collection=task.agent.knowledge)):
-        return task.context + await retriever.search(task.text, limit=PASSAGES)
+    async with work.in_time():
+        retriever = await task.runtime.retriever(task.agent.knowledge)
+        with task.runtime.spans.open(RetrievalSpan(collection=task.agent.knowledge)):
+            return task.context + await retriever.search(task.text, limit=PASSAGES)
 
 
 def _build_request(task: Task[Any], passages: tuple[Passage, ...]) -> ChatRequest:
@@ -170,92 +234,63 @@ def _build_request(task: Task[Any], passages: tuple[Passage, ...]) -> ChatReques
     )
 
 
-async def _draft(
-    task: Task[OutputT],
-    model: ChatModel,
-    request: ChatRequest,
-    repairs: int,
-    draft: _Draft[OutputT],
-    deadline: float,
-) -> AsyncGenerator[ChatDelta]:
-    """Ask once and fill the draft. A failure of the model or its answer is kept there, not raised."""
-    try:
-        events = _answer(task, model, request, deadline, repairs)
-        async with aclosing(events):
+async def _answer(work: _Work[Any]) -> AsyncGenerator[ChatDelta | ChatResponse]:
+    """One answer; with tools, as many calls as it takes to get there, within bounds.
+
+    Tool calls and their results stay in the work's request, so that a repair does not make them again.
+    """
+    if not work.task.agent.tools:
+        async with aclosing(_ask(work)) as events:
             async for event in events:
-                if isinstance(event, ChatResponse):
-                    draft.response = event
-                else:
-                    yield event
-        _read(task, draft, request.passages, repairs)
-    except (ConfigError, StorageError):
-        raise
-    except ShoalError as error:
-        draft.failure = error
-
-
-async def _answer(
-    task: Task[Any], model: ChatModel, request: ChatRequest, deadline: float, repairs: int
-) -> AsyncGenerator[ChatDelta | ChatResponse]:
-    """One answer; with tools, as many calls as it takes to get there, within bounds."""
-    toolset = Toolset(task.agent.tools)
-    for _ in range(MAX_TOOL_CALLS + 1):
+                yield event
+        return
+    while True:
         response = None
-        with scope(purpose="repair" if repairs else task.purpose, attempt=repairs + 1):
-            events = model.stream(request)
-        async with aclosing(events):
-            async for event in _until(events, deadline, task.agent):
-                if isinstance(event, ChatResponse):
-                    response = event
-                elif not task.agent.tools:
-                    yield event
-        assert response is not None, "the ChatModel contract: a stream ends in a response"
-        if not task.agent.tools:
+        async with aclosing(_ask(work)) as events:
+            async for event in events:
+                response = event if isinstance(event, ChatResponse) else None
+        assert response is not None, "_ask ends in a response"
+        try:
+            step = parse_step(work.task.agent.name, response.text)
+        except OutputInvalid:
+            yield ChatDelta(text=response.text)
             yield response
-            return
-        step = parse_step(task.agent.name, response.text)
+            raise
         if isinstance(step, str):
             yield ChatDelta(text=step)
             yield replace(response, text=step)
             return
         name, arguments = step
-        result = await toolset[name].call(arguments)
-        shown = (Message("assistant", response.text), Message("user", f"Result of {name}: {result}"))
-        request = replace(request, messages=request.messages + shown)
-    raise OutputInvalid(
-        f"{task.agent.name} called tools {MAX_TOOL_CALLS + 1} times without answering",
-        text="",
-        why="it goes round in circles",
-        mend="give it fewer tools or a larger model",
-    )
+        async with work.in_time():
+            result = await work.tools.call(name, arguments)
+        work.add(Message("assistant", response.text), Message("user", f"Result of {name}: {result}"))
 
 
-async def _until(
-    events: AsyncGenerator[ChatEvent], deadline: float, agent: AgentSpec[Any]
-) -> AsyncGenerator[ChatEvent]:
-    """Pass events on until the attempt's time is over. No timeout scope is open across a yield."""
-    while True:
-        try:
-            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                event = await anext(events)
-        except StopAsyncIteration:
-            return
-        except TimeoutError as error:
-            raise DeadlineExceeded(
-                f"{agent.name} did not finish within {agent.timeout_s:g} s",
-                phase="total",
-                limit_s=agent.timeout_s,
-                mend=f'Agent("{agent.name}", timeout_s={agent.timeout_s * 2:g}, ...)',
-            ) from error
-        yield event
+async def _ask(work: _Work[Any]) -> AsyncGenerator[ChatEvent]:
+    """One call of the model, as long as the attempt's time lasts; its last event is the response."""
+    assert work.request is not None
+    purpose = "repair" if work.repairs else work.task.purpose
+    with scope(purpose=purpose, attempt=work.repairs + 1):
+        events = work.model.stream(work.request)
+    async with aclosing(events):
+        while True:
+            try:
+                async with work.in_time():
+                    event = await anext(events)
+            except StopAsyncIteration:
+                raise StreamBroken(f"{work.model.name} ended without a response") from None
+            yield event
+            if isinstance(event, ChatResponse):
+                return
 
 
-def _read(task: Task[OutputT], draft: _Draft[OutputT], passages: tuple[Passage, ...], repairs: int) -> None:
+def _read(work: _Work[OutputT], draft: _Draft[OutputT]) -> None:
     """Turn the response into output and signals, leaving in the draft what is known when one fails."""
-    agent, response = task.agent, draft.response
+    agent, response, request = work.task.agent, draft.response, work.request
     assert response is not None
+    assert request is not None
     is_json = agent.output is not str
-    draft.signals = read_signals(response, is_json=is_json, passages=passages, repairs=repairs)
+    draft.signals = read_signals(response, is_json=is_json, passages=request.passages, repairs=work.repairs)
     if draft.signals.empty:
         return
     try:
@@ -266,7 +301,7 @@ def _read(task: Task[OutputT], draft: _Draft[OutputT], passages: tuple[Passage, 
     draft.signals = replace(
         draft.signals,
         schema_valid=True if is_json else None,
-        checks_failed=failed_checks(agent.checks, task.text, draft.output),
+        checks_failed=failed_checks(agent, work.task.text, draft.output),
     )
 
 

@@ -7,6 +7,7 @@ keys it would not have said (logprobs of -7 to -14). Only the tokens of the *val
 import json
 import math
 import re
+from collections import deque
 from collections.abc import Sequence
 
 from shoal.core.chat import ChatResponse, TokenLogprob
@@ -15,7 +16,7 @@ from shoal.core.passage import Passage
 
 __all__ = ["read_signals", "value_tokens"]
 
-STRING = r'"((?:[^"\\]|\\.)*)"'
+STRING = r'"([^"\\]*(?:\\.[^"\\]*)*)"'
 # Scanned left to right: a key (a string and its colon), or the scalar values: a string, a number, a literal.
 SCALAR = re.compile(rf"(?P<key>{STRING}\s*:)|{STRING}|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null")
 REFUSAL = re.compile(
@@ -55,12 +56,14 @@ def value_tokens(text: str, tokens: Sequence[TokenLogprob]) -> tuple[TokenLogpro
     shift = spoken.find(text)
     if shift < 0:
         return ()
-    spans = [(start + shift, end + shift) for start, end in _scalars(text)]
+    spans = deque((start + shift, end + shift) for start, end in _scalars(text))
     chosen: list[TokenLogprob] = []
     position = 0
     for token in tokens:
         start, position = position, position + len(token.text)
-        if any(max(start, begin) < min(position, end) for begin, end in spans):
+        while spans and spans[0][1] <= max(start, spans[0][0]):
+            spans.popleft()  # it ends before this token, or is empty
+        if spans and max(start, spans[0][0]) < position:
             chosen.append(token)
     return tuple(chosen)
 

@@ -70,7 +70,7 @@ class AgentSpec(Generic[OutputT]):
                 parse_model_name(self.model)
         elif not isinstance(self.model, ChatModel):
             object.__setattr__(self, "model", FunctionModel(self.model))
-        Toolset(self.tools)
+        self._check_calls()
         self._check_examples()
 
     @property
@@ -110,8 +110,30 @@ class AgentSpec(Generic[OutputT]):
                 f"agent {self.name}: timeout_s={self.timeout_s}", why="it must be more than 0 seconds"
             )
 
+    def _check_calls(self) -> None:
+        for tool in self.tools:
+            if not isinstance(cast("object", tool), Tool):
+                raise ConfigError(
+                    f"agent {self.name}: {tool!r} is not a tool",
+                    why="a tool says what it takes and what it changes",
+                    mend=f"tools=[Tool.of({getattr(tool, '__name__', 'function')})]",
+                )
+        Toolset(self.tools)
+        for check in self.checks:
+            if not callable(check):
+                raise ConfigError(
+                    f"agent {self.name}: the check {check!r} is not a function",
+                    mend="def check(text: str, output: ...) -> bool",
+                )
+
     def _check_examples(self) -> None:
-        for text, expected in self.examples:
+        for example in self.examples:
+            if not isinstance(cast("object", example), tuple | list) or len(example) != 2:
+                raise ConfigError(
+                    f"agent {self.name}: {example!r} is not an example",
+                    mend='examples=[("input text", expected_output), ...]',
+                )
+            text, expected = example
             try:
                 self.adapter.validate_python(expected)
             except ValueError as error:

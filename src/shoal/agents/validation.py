@@ -1,14 +1,13 @@
 """From a model's text to the agent's output type, and the judge used when there is no policy."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
 from shoal.agents.attempt import OutputT
-from shoal.agents.spec import AgentSpec, Check
+from shoal.agents.spec import AgentSpec
 from shoal.core.decision import Action, Signals, Verdict
-from shoal.core.errors import OutputInvalid, ShoalError
+from shoal.core.errors import ConfigError, OutputInvalid, ShoalError
 
 __all__ = ["HardChecks", "failed_checks", "parse_output"]
 
@@ -34,13 +33,26 @@ def parse_output(agent: AgentSpec[OutputT], text: str) -> OutputT:
         ) from error
 
 
-def failed_checks(checks: Sequence[Check], text: str, output: Any) -> tuple[str, ...]:
-    """Names of the checks that say no.
+def failed_checks(agent: AgentSpec[Any], text: str, output: Any) -> tuple[str, ...]:
+    """Names of the agent's checks that say no.
 
     Raises:
-        Exception: whatever a check raises: a broken check is a bug of the caller, not of the model.
+        ConfigError: a check raised: a bug of the caller's, not a fault of the model.
     """
-    return tuple(getattr(check, "__name__", repr(check)) for check in checks if not check(text, output))
+    failed: list[str] = []
+    for check in agent.checks:
+        name = getattr(check, "__name__", repr(check))
+        try:
+            passed = check(text, output)
+        except Exception as error:
+            raise ConfigError(
+                f"the check {name} of {agent.name} failed",
+                why=f"{type(error).__name__}: {error}",
+                mend=f"let {name}(text, output) return True or False for every {agent.output!r}",
+            ) from error
+        if not passed:
+            failed.append(name)
+    return tuple(failed)
 
 
 class HardChecks:

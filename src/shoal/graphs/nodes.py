@@ -134,6 +134,7 @@ class TeamNodes:
             context=tuple(Passage(**passage) for passage in work["context"]),
             large=self._parts.large is not None and not escalated,
             purpose="escalation" if escalated else "answer",
+            place=f"{'large' if escalated else agent.name}/{planned.subtask.id}",
         )
         async for event in attempt_events(task):
             if isinstance(event, Attempt):

@@ -1,4 +1,4 @@
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from pydantic import BaseModel
@@ -83,3 +83,18 @@ def test_a_function_becomes_a_model() -> None:
 def test_a_chat_model_stays_what_it_is() -> None:
     model = ScriptedModel("hello")
     assert Agent("echo", job="Repeat.", model=model).model is model
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"tools": [print]}, "is not a tool"),
+        ({"checks": ["short"]}, "is not a function"),
+        ({"examples": ["text"]}, "is not an example"),
+        ({"examples": [("text",)]}, "is not an example"),
+    ],
+)
+def test_parts_that_could_not_work_are_named(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        Agent("orders", job="Read.", model="small", **fields)
+    assert caught.value.mend
