@@ -53,6 +53,17 @@ class EmbeddedModel:
         """Process id of the engine; None = not running."""
         return self._process.pid
 
+    async def load(self) -> None:
+        """Start the engine now; otherwise the first request does. Returns when the model answers.
+
+        Raises:
+            EngineDown: the model cannot be loaded.
+            ConfigError: the engine is not installed, or the model has no context of `num_ctx`.
+            ModelMissing: the weights are not where they should be.
+            StorageDamaged: the weights are no GGUF.
+        """
+        await self._process.child()
+
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent]:
         """See `ChatModel.stream`. Cancelled by closing: the engine's slot is free within a batch.
 
