@@ -107,7 +107,7 @@ def from_line(message: str, *, model: str) -> ShoalError:
 
 def from_transport(error: httpx.HTTPError, *, url: str) -> ModelError:
     """The error for a connection that could not be made or was lost."""
-    why = f"{type(error).__name__}: {error}"
+    why = f"{type(error).__name__}: {error}".rstrip(": ")
     match error:
         case httpx.ConnectError() | httpx.ConnectTimeout():
             return EngineDown(f"Ollama does not answer at {url}", why=why, mend="ollama serve")

@@ -301,6 +301,8 @@ class OllamaLibrary:
         except ollama.ResponseError as error:
             if error.status_code == IN_STREAM:
                 raise on_error_line(error.error) from error
+            if error.status_code == 404 and not model:
+                raise self._not_ollama(error.error) from error
             body = json.dumps({"error": error.error}).encode()
             raise from_status(error.status_code, body, model=model, url=self._url) from error
         except httpx.HTTPError as error:
@@ -311,8 +313,11 @@ class OllamaLibrary:
             mend = "stop Ollama and start it again: `ollama serve`"
             raise EngineDown(f"Ollama at {self._url} has gone silent", mend=mend) from error
         except (ValidationError, json.JSONDecodeError) as error:
-            why, mend = str(error), "set OLLAMA_HOST to Ollama's address"
-            raise EngineDown(f"what answers at {self._url} is not Ollama", why=why, mend=mend) from error
+            raise self._not_ollama(str(error)) from error
+
+    def _not_ollama(self, why: str) -> EngineDown:
+        mend = "set OLLAMA_HOST to Ollama's address"
+        return EngineDown(f"what answers at {self._url} is not Ollama", why=why, mend=mend)
 
 
 def _pull_error(line: str, model: str) -> ModelError:

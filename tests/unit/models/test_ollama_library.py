@@ -200,9 +200,10 @@ async def test_nobody_at_the_address_is_told_with_the_command_that_starts_ollama
     await library.aclose()
 
 
-async def test_somebody_else_at_the_address_is_told_apart() -> None:
+@pytest.mark.parametrize("status", [200, 404])
+async def test_somebody_else_at_the_address_is_told_apart(status: int) -> None:
     async def serve(request: Request, reply: Reply) -> None:
-        await reply.send_json({"hello": request.path})
+        await reply.send_json({"hello": request.path}, status=status)
 
     async with HttpServer(serve) as server:
         library = OllamaLibrary(server.url)
