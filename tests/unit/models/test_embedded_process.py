@@ -1,0 +1,22 @@
+from pathlib import Path
+
+import pytest
+
+from shoal.core.errors import ConfigError
+from shoal.models.embedded_process import EmbeddedProcess
+from shoal.models.embedded_settings import EngineSettings
+
+
+async def test_a_temporary_folder_too_deep_for_a_socket_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gguf, deep = tmp_path / "m.gguf", tmp_path / ("d" * 100)
+    gguf.write_bytes(b"GGUF")
+    deep.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    process = EmbeddedProcess("embedded:m", EngineSettings(gguf=gguf))
+    with pytest.raises(ConfigError, match="TMPDIR"):
+        await process.child()
+    assert list(deep.iterdir()) == []
+    assert process.pid is None
+    await process.aclose()
