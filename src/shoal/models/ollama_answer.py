@@ -68,7 +68,7 @@ class OllamaAnswer:
             raise ContextOverflow(
                 f"the prompt fills the context window of {name}",
                 why=f"{last.prompt_eval_count} tokens in a window of {self._info.num_ctx}; some may be lost",
-                mend="shorten the prompt, or raise num_ctx for this model in shoal.toml",
+                mend="shorten the prompt, or raise num_ctx in [ollama] of shoal.toml",
             )
         if not text and self._wrote_elsewhere:
             raise OutputInvalid(

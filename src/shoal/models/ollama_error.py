@@ -73,7 +73,7 @@ def from_status(status: int, body: bytes, *, model: str, url: str) -> ShoalError
     message, kind = _read_body(body)
     why = f"Ollama answered {status}: {(message or body.decode(errors='replace'))[:_MAX_WHY]}"
     if message is None and status not in _GATEWAY:
-        mend = "set OLLAMA_HOST to Ollama's address"
+        mend = "set url in [ollama] of shoal.toml, or OLLAMA_HOST"
         return EngineDown(f"what answers at {url} is not Ollama", why=why, mend=mend)
     if status in {400, 500}:
         return _from_sentence(status, message or "", kind, model=model, why=why)
@@ -89,7 +89,7 @@ def from_status(status: int, body: bytes, *, model: str, url: str) -> ShoalError
 
 def _from_sentence(status: int, message: str, kind: str, *, model: str, why: str) -> ShoalError:
     if kind == "exceed_context_size_error" or _CONTEXT.fullmatch(message):
-        mend = "shorten the prompt, or raise num_ctx for this model in shoal.toml"
+        mend = "shorten the prompt, or raise num_ctx in [ollama] of shoal.toml"
         return ContextOverflow(f"the prompt does not fit the context window of {model}", why=why, mend=mend)
     if _ANSWER.fullmatch(message):
         return _unreadable_answer(model, message)

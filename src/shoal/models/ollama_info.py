@@ -115,7 +115,7 @@ async def _ask(
         return kind.model_validate_json(response.content)
     except ValidationError as error:
         why = f"{path} answered {response.text[:80]!r}"
-        mend = "set OLLAMA_HOST to Ollama's address"
+        mend = "set url in [ollama] of shoal.toml, or OLLAMA_HOST"
         raise EngineDown(f"what answers at {url} is not Ollama", why=why, mend=mend) from error
 
 

@@ -316,7 +316,7 @@ class OllamaLibrary:
             raise self._not_ollama(str(error)) from error
 
     def _not_ollama(self, why: str) -> EngineDown:
-        mend = "set OLLAMA_HOST to Ollama's address"
+        mend = "set url in [ollama] of shoal.toml, or OLLAMA_HOST"
         return EngineDown(f"what answers at {self._url} is not Ollama", why=why, mend=mend)
 
 
