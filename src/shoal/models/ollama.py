@@ -124,5 +124,5 @@ class OllamaModel:
             raise LocalOnlyError(
                 f"{self.name} does not run on this machine",
                 why="Ollama sends its requests to another host, and local_only forbids that",
-                mend="choose a model without -cloud in its name, or local_only = false in [network] of shoal.toml",
+                mend="choose a model that runs here, or local_only = false in [network] of shoal.toml",
             )
