@@ -6,21 +6,32 @@ Components never see this module: the composition root reads the settings and ha
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from functools import cached_property
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, SecretStr, Tag, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from shoal.core.errors import ConfigError, UnknownName
-from shoal.router.escalation import Escalation
+from shoal.router.escalation import Budget, Escalation
 from shoal.tracing.cost import Price
 
 __all__ = ["ModelAlias", "Settings", "find_root", "load_settings"]
 
 FILE = "shoal.toml"
+PREFIX = "SHOAL_"
+INTERNAL = frozenset({"root", "data_in_project"})
+"""Fields of `Settings` that are found and not set."""
+EngineChoice = Literal["auto", "embedded", "ollama", "openai"]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -38,6 +49,12 @@ class ModelAlias(_Section):
     """As `ollama list` names it."""
     openai: str | None = None
     """As the server at openai.url names it."""
+
+
+AliasOrName = Annotated[
+    Annotated[str, Tag("name")] | Annotated[ModelAlias, Tag("table")],
+    Discriminator(lambda value: "name" if isinstance(value, str) else "table"),  # pyright: ignore[reportUnknownLambdaType] pydantic leaves it untyped
+]
 
 
 class OllamaSettings(_Section):
@@ -133,12 +150,12 @@ class Settings(BaseSettings):
     """Everything that can be set. `SHOAL_NETWORK__LOCAL_ONLY=true` sets `network.local_only`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SHOAL_", env_nested_delimiter="__", extra="forbid", frozen=True, env_ignore_empty=True
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, env_ignore_empty=True
     )
 
-    engine: Literal["auto", "embedded", "ollama", "openai"] = "auto"
+    engine: EngineChoice = "auto"
     """For aliases: auto = Ollama when it answers, else embedded."""
-    models: dict[str, str | ModelAlias] = Field(default_factory=dict[str, str | ModelAlias])
+    models: dict[str, AliasOrName] = Field(default_factory=dict[str, AliasOrName])
     """Aliases: names for models, so that agents need not say which engine."""
     large: str | None = None
     """The model (or alias) that is asked when a local answer is not good enough."""
@@ -171,26 +188,55 @@ class Settings(BaseSettings):
 
     @cached_property
     def weights_path(self) -> Path:
-        return (self.cache_dir or platformdirs.user_cache_path("shoal")) / "weights"
+        folder = self.cache_dir or platformdirs.user_cache_path("shoal")
+        return (self.root or Path()) / folder.expanduser() / "weights"
 
     @cached_property
     def ollama_url(self) -> str:
-        """The configured address, else OLLAMA_HOST as Ollama itself reads it, else the default."""
-        url = self.ollama.url or os.environ.get("OLLAMA_HOST") or "127.0.0.1:11434"
-        scheme, _, rest = url.partition("://") if "://" in url else ("http", "", url)
-        host = rest.rstrip("/")
-        if host.startswith(":"):
-            host = "127.0.0.1" + host
-        if scheme == "http" and not re.search(r":\d+$", host):
-            host += ":11434"
-        # 0.0.0.0 is where a server listens; a client has to name an address.
-        return f"{scheme}://{host.replace('0.0.0.0', '127.0.0.1')}"  # noqa: S104
+        """The configured address, else OLLAMA_HOST as Ollama itself reads it, else the default.
+
+        Raises:
+            ConfigError: it is no address.
+        """
+        return parse_ollama_host(self.ollama.url or os.environ.get("OLLAMA_HOST") or "")
 
     @cached_property
     def openai_key(self) -> str | None:
         if self.openai.api_key is not None:
             return self.openai.api_key.get_secret_value()
         return os.environ.get("OPENAI_API_KEY") or None
+
+
+def parse_ollama_host(text: str) -> str:
+    """The URL that an OLLAMA_HOST means: "", "host", ":port", "host:port" or a URL; IPv6 too.
+
+    As in Ollama's own envconfig: the port is 11434, or the scheme's own where there is a scheme.
+
+    Raises:
+        ConfigError: it is no address.
+    """
+    before, has_scheme, after = text.strip(" \"'").partition("://")
+    scheme, rest = (before, after) if has_scheme else ("http", before)
+    place, _, path = rest.partition("/")
+    found = re.fullmatch(r"(\[[^\]]*\]|[^:\[\]]*)(?::(\d{1,5}))?", place)
+    host, port = (found[1].strip("[]"), found[2]) if found else (place, None)
+    try:
+        address = ip_address(host)
+    except ValueError:
+        address = None
+    if scheme not in ("http", "https") or not (found or address) or int(port or 0) > 65_535:
+        raise ConfigError(
+            f'"{text}" is not the address of an Ollama',
+            why="it is read from url in [ollama] of shoal.toml, or from OLLAMA_HOST",
+            mend='write "http://127.0.0.1:11434"',
+        )
+    port = port or ({"http": "80", "https": "443"}[scheme] if has_scheme else "11434")
+    if address is not None and address.is_unspecified:
+        host = "127.0.0.1" if address.version == 4 else "::1"  # a server listens there; a client asks one
+    elif not host:
+        host = "127.0.0.1"
+    host = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{host}:{port}{'/' + path.rstrip('/') if path else ''}"
 
 
 def find_root(start: Path | None = None) -> Path | None:
@@ -219,8 +265,11 @@ def load_settings(
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML", why=str(error), mend=f"correct {path}") from error
 
+    _check_names(values, path, text)
     overrides: dict[str, Any] = {"root": root, "data_in_project": data_in_project}
     if engine is not None:
+        if engine not in get_args(EngineChoice):
+            raise UnknownName("engine", engine, get_args(EngineChoice))
         overrides["engine"] = engine
 
     class FileSettings(Settings):
@@ -240,51 +289,102 @@ def load_settings(
         return FileSettings(**overrides)
     except ValidationError as error:
         raise _explain(error, path, text) from error
+    except SettingsError as error:
+        raise ConfigError(
+            f"a {PREFIX}* variable cannot be read",
+            why=f"{error}: lists and tables are written as JSON",
+            mend=f"""{PREFIX}NETWORK__ALLOWED_HOSTS='["rack1"]'""",
+        ) from error
+    except ConfigError as error:  # from a section that checks itself
+        where = f"{path} or {PREFIX}*" if text else f"{PREFIX}*"
+        raise ConfigError(f"in {where}: {error.what}", why=error.why, mend=error.mend) from error
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path} cannot be read", why=str(error), mend=f"make {path} a UTF-8 file"
         ) from error
 
 
+def _check_names(values: Mapping[str, Any], path: Path | None, text: str) -> None:
+    """Refuse what pydantic-settings would pass over: a misspelt variable must not leave its default."""
+    known = [name for name in Settings.model_fields if name not in INTERNAL]
+    given = {name: f"{path}, line {_line_of(text, [name])}" for name in values}
+    for variable in os.environ:
+        if variable.upper().startswith(PREFIX):
+            given.setdefault(variable[len(PREFIX) :].split("__")[0].lower(), variable)
+    for name, where in given.items():
+        if name not in known:
+            unknown = UnknownName("setting", name, known)
+            raise ConfigError(f'{where}: there is no setting "{name}"', why=unknown.why, mend=unknown.mend)
+
+
+UNKNOWN = frozenset({"extra_forbidden", "unexpected_keyword_argument"})
+"""What pydantic calls a field that a model, or a dataclass, does not have."""
+
+
 def _explain(error: ValidationError, path: Path | None, text: str) -> ConfigError:
-    fault = error.errors()[0]
-    field = ".".join(str(part) for part in fault["loc"])
-    line = _line_of(text, [str(part) for part in fault["loc"]])
-    where = f"{path}, line {line}" if line else "SHOAL_" + field.upper().replace(".", "__")
-    if fault["type"] == "extra_forbidden":
-        known = _known_fields(fault["loc"][:-1])
-        unknown = UnknownName("setting", field, known)
+    # An unknown name first: it is why another one is missing.
+    fault = min(error.errors(), key=lambda each: each["type"] not in UNKNOWN)
+    parts = [str(part) for part in fault["loc"]]
+    if parts[0] == "models":
+        del parts[2:3]  # the tag: which of a name or a table it was taken for
+    field = ".".join(parts)
+    where = _place_of(parts, path, text)
+    if fault["type"] in UNKNOWN:
+        unknown = UnknownName("setting", field, _known_fields(parts))
         return ConfigError(f'{where}: there is no setting "{field}"', why=unknown.why, mend=unknown.mend)
-    return ConfigError(
-        f"{where}: {field} = {fault['input']!r}", why=fault["msg"], mend=f"correct {field} in {where}"
-    )
+    shown = "..." if parts[-1] == "api_key" else repr(fault["input"])
+    return ConfigError(f"{where}: {field} = {shown}", why=fault["msg"], mend=f"correct {field} in {where}")
 
 
-def _known_fields(location: tuple[int | str, ...]) -> list[str]:
-    model: Any = Settings
-    for part in location:
-        model = model.model_fields[str(part)].annotation
-    prefix = "".join(f"{part}." for part in location)
-    return [prefix + name for name in model.model_fields if name != "root"]
+def _place_of(location: list[str], path: Path | None, text: str) -> str:
+    """The variable that sets it, which wins over the file; else its line; else a variable around it."""
+    names = [
+        PREFIX + "__".join(location[:depth]).upper().replace("-", "_")
+        for depth in range(len(location), 0, -1)
+    ]
+    present = {name.upper() for name in os.environ}
+    if names[0] in present:
+        return names[0]
+    if line := _line_of(text, location):
+        return f"{path}, line {line}"
+    return next((name for name in names if name in present), names[0])
+
+
+def _known_fields(location: list[str]) -> list[str]:
+    """Names beside the last part of a location, each with the way to it."""
+    *way, _ = location
+    nested = {"models": ModelAlias, "prices": Price, "escalation": Budget if len(way) > 1 else Escalation}
+    section: Any = nested.get(way[0]) or Settings.model_fields[way[0]].annotation
+    names = getattr(section, "model_fields", None) or section.__dataclass_fields__
+    return [".".join([*way, name]) for name in names]
+
+
+PART = r""""[^"]*"|'[^']*'|[\w-]+"""
+KEY = rf"((?:{PART})(?:\s*\.\s*(?:{PART}))*)"
+HEADER = re.compile(rf"\[+\s*{KEY}\s*\]")
+ASSIGNMENT = re.compile(rf"{KEY}\s*=")
 
 
 def _line_of(text: str, location: list[str]) -> int | None:
-    """Line of a key: the last line that opens its table or sets it, as deep as the path can be followed."""
-    found: int | None = None
-    table = ""
+    """Line of a key: the one that opens its table or sets it, as deep as the path can be followed."""
+    found, depth = None, 0
+    table: list[str] = []
     for number, line in enumerate(text.splitlines(), start=1):
-        stripped = line.strip()
-        if header := re.match(r"\[+\s*([^\]]+?)\s*\]+", stripped):
-            table = header[1].replace('"', "")
-            if location[: table.count(".") + 1] == table.split("."):
-                found = number
-        elif key := re.match(r'"?([\w.:-]+)"?\s*=', stripped):
-            path = [part for part in [*table.split("."), *key[1].split(".")] if part]
-            if location[: len(path)] == path:
-                found = number
+        if header := HEADER.match(line.strip()):
+            path = table = _parts(header[1])
+        elif key := ASSIGNMENT.match(line.strip()):
+            path = [*table, *_parts(key[1])]
+        else:
+            continue
+        if location[: len(path)] == path and len(path) > depth:
+            found, depth = number, len(path)
     return found
+
+
+def _parts(key: str) -> list[str]:
+    return [part.strip("\"'") for part in re.findall(PART, key)]
