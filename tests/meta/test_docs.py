@@ -1,0 +1,33 @@
+"""The parts of docs/ that are generated say what the code says now."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_generated_parts_are_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_setting_says_what_it_means() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    own, _, shared = page.partition("## [escalation.budget]")  # what its rows mean stands above them
+    silent = [line for line in own.splitlines() if line.endswith("|  |")]
+    assert shared
+    assert not silent
+
+
+def test_every_link_between_pages_leads_somewhere() -> None:
+    broken = [
+        f"{page.name}: {target}"
+        for page in (ROOT / "docs").glob("*.md")
+        for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists()
+    ]
+    assert not broken
