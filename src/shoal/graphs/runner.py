@@ -46,7 +46,14 @@ class TeamRunner:
         check_text(request)
         run_id = new_id()
         await self._ledger.begin_run(
-            RunRow(id=run_id, team=self._name, input=request, started_at=time.time(), thread_id=thread_id)
+            RunRow(
+                id=run_id,
+                team=self._name,
+                input=request,
+                status="running",
+                started_at=time.time(),
+                thread_id=thread_id,
+            )
         )
         return await self._see_through(run_id, {"run_id": run_id, "request": request})
 
@@ -62,10 +69,10 @@ class TeamRunner:
         state = await self._graph.aget_state(self._config(row.id))
         # A run that was killed between its admission and its first checkpoint starts from its request.
         start = None if state.next else {"run_id": row.id, "request": row.input}
+        await self._ledger.mark_run(row.id, "running")
         return await self._see_through(row.id, start)
 
     async def _see_through(self, run_id: str, start: Mapping[str, Any] | None) -> Result:
-        await self._ledger.mark_run(run_id, "running")
         try:
             with self._spans.open(WorkflowSpan(team=self._name, run_id=run_id)):
                 state = await self._graph.ainvoke(
