@@ -3,6 +3,8 @@
 Not the call loop (that is the agent's) and not the record of effects (that is the ledger's).
 """
 
+import asyncio
+import functools
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,10 +12,16 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import pydantic_core
-from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError, validate_call
+from pydantic import (
+    PydanticSchemaGenerationError,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+    validate_call,
+)
 
 from shoal.core.chat import JsonSchema
-from shoal.core.errors import ConfigError, OutputInvalid
+from shoal.core.errors import ConfigError, OutputInvalid, StorageError
 
 __all__ = ["Effect", "Tool"]
 
@@ -33,11 +41,16 @@ class Tool:
     schema: JsonSchema
     """JSON schema of the arguments, an object."""
     function: Callable[..., object]
+    bind: Callable[..., tuple[tuple[Any, ...], dict[str, Any]]]
+    """Keyword arguments as a model wrote them to what `function` takes; raises pydantic's ValidationError."""
     effect: Effect = "read"
 
     @classmethod
     def of(cls, function: Callable[..., object], *, effect: Effect = "read") -> "Tool":
         """A tool from a function's name, docstring and annotations.
+
+        Sync functions run in a thread, so that none blocks the event loop. A cancelled call lets its thread
+        run to the end and drops the result.
 
         Raises:
             ConfigError: a parameter has no type, a type pydantic cannot validate, or there is no docstring:
@@ -47,45 +60,75 @@ class Tool:
         if not NAME.fullmatch(name):
             raise ConfigError(f"{function!r} cannot be a tool", why="a tool is a named function")
         description = inspect.getdoc(function) or ""
-        untyped = [
-            parameter.name
-            for parameter in inspect.signature(function).parameters.values()
-            if parameter.annotation is inspect.Parameter.empty
-            or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY)
-        ]
-        if untyped or not description:
-            why = f"no usable type for {', '.join(untyped)}" if untyped else "it has no docstring"
+        problem = _untold(function) if description else "it has no docstring"
+        if problem:
             raise ConfigError(
                 f"{name} cannot be a tool",
-                why=f"{why}, so a model could only guess how to call it",
+                why=f"{problem}, so a model could only guess how to call it",
                 mend=f'def {name}(order_id: str) -> str: """Say what it does."""',
             )
         try:
             schema = TypeAdapter[Any](cast("Any", function)).json_schema()
-            checked = cast("Callable[..., object]", validate_call(cast("Any", function)))
-        except PydanticSchemaGenerationError as error:
+            bind = _binder(function)
+        except (PydanticSchemaGenerationError, PydanticUserError, NameError) as error:
             raise ConfigError(f"{name} cannot be a tool", why=str(error)) from error
-        return cls(name=name, description=description, schema=schema, function=checked, effect=effect)
+        return cls(
+            name=name, description=description, schema=schema, function=function, bind=bind, effect=effect
+        )
 
     async def call(self, arguments: Mapping[str, Any]) -> str:
         """Validate the arguments, run the function, and return its result as text (JSON unless a str).
 
         Raises:
             OutputInvalid: the model's arguments do not fit, or the function raised: the model may try again.
+            ConfigError, StorageError: raised by the function itself; no model can mend these.
         """
+        given, named = self._validated(arguments)
         try:
-            result = self.function(**arguments)
-            if inspect.isawaitable(result):
-                result = await cast("Awaitable[object]", result)
-        except ValidationError as error:
-            faults = "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors()[:5])
-            raise OutputInvalid(
-                f"the arguments for {self.name} do not fit", text=str(dict(arguments)), why=faults
-            ) from error
+            result = await self._run(given, named)
+            return result if isinstance(result, str) else pydantic_core.to_json(result).decode()
+        except (ConfigError, StorageError):
+            raise
         except Exception as error:
             raise OutputInvalid(
                 f"the tool {self.name} failed",
                 text=str(dict(arguments)),
                 why=f"{type(error).__name__}: {error}",
             ) from error
-        return result if isinstance(result, str) else pydantic_core.to_json(result).decode()
+
+    def _validated(self, arguments: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        try:
+            return self.bind(**arguments)
+        except ValidationError as error:
+            faults = "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors()[:5])
+            raise OutputInvalid(
+                f"the arguments for {self.name} do not fit", text=str(dict(arguments)), why=faults
+            ) from error
+
+    async def _run(self, given: tuple[Any, ...], named: dict[str, Any]) -> object:
+        if inspect.iscoroutinefunction(self.function):
+            return await self.function(*given, **named)
+        result = await asyncio.to_thread(self.function, *given, **named)
+        return await cast("Awaitable[object]", result) if inspect.isawaitable(result) else result
+
+
+def _untold(function: Callable[..., object]) -> str:
+    """What the signature leaves open; empty when it says everything."""
+    unusable = {
+        inspect.Parameter.VAR_POSITIONAL,
+        inspect.Parameter.VAR_KEYWORD,
+        inspect.Parameter.POSITIONAL_ONLY,
+    }
+    parameters = inspect.signature(function).parameters.values()
+    open_ones = [p.name for p in parameters if p.annotation is p.empty or p.kind in unusable]
+    return f"no usable type for {', '.join(open_ones)}" if open_ones else ""
+
+
+def _binder(function: Callable[..., object]) -> Callable[..., tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Validates like the function's own signature, but runs nothing: so what fails later is the function."""
+
+    @functools.wraps(function)
+    def bind(*given: Any, **named: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return given, named
+
+    return cast("Callable[..., tuple[tuple[Any, ...], dict[str, Any]]]", validate_call(cast("Any", bind)))
