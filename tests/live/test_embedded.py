@@ -243,6 +243,29 @@ async def test_closing_ends_the_process_and_a_later_request_starts_another(smoll
         assert model.pid not in {None, first}
 
 
+async def test_those_who_wait_for_one_load_share_it(smollm2_path: Path) -> None:
+    async with engine(EngineSettings(gguf=smollm2_path, num_ctx=512)) as model:
+        impatient, patient = asyncio.create_task(model.load()), asyncio.create_task(model.load())
+        await asyncio.sleep(0)
+        pid = model.pid
+        assert pid is not None
+        impatient.cancel()
+        await patient
+        assert impatient.cancelled()
+        assert model.pid == pid
+
+
+async def test_closing_during_the_load_tells_those_who_wait(smollm2_path: Path) -> None:
+    async with engine(EngineSettings(gguf=smollm2_path, num_ctx=512)) as model:
+        waiting = [asyncio.create_task(model.load()) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert model.pid is not None
+        await model.aclose()
+        for each in waiting:
+            with pytest.raises(EngineDown):
+                await each
+
+
 def test_serves_one_event_loop_after_another(smollm2_path: Path) -> None:
     model = EmbeddedModel(NAME, EngineSettings(gguf=smollm2_path, num_ctx=512))
     pids: set[int | None] = set()

@@ -99,12 +99,13 @@ class EmbeddedModel:
             StorageDamaged: the weights are no GGUF.
         """
         check_files(self._name, self._settings)
+        adapters = {"adapters"} if self._settings.adapters else set[str]()
         return ModelInfo(
             name=self._name,
             digest=await asyncio.to_thread(hash_file, self._settings.gguf),
             num_ctx=self._settings.num_ctx,
             size_bytes=self._settings.gguf.stat().st_size,
-            capabilities=frozenset({"logprobs", "schema", "adapters", "labels"}),
+            capabilities=frozenset({"logprobs", "schema", "labels"} | adapters),
         )
 
     async def count_tokens(self, request: ChatRequest) -> int:

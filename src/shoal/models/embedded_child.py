@@ -1,8 +1,8 @@
 """What runs in the child process of the embedded engine: llama.cpp's server on a Unix socket.
 
 Not a module of the library: `embedded_process` runs this file as a script, so it imports nothing of
-Shoal's and starts in tens of milliseconds. It reads one line of JSON from stdin, loads the model, writes
-one line of JSON to stdout, and then lives exactly as long as the other end of stdin.
+Shoal's and starts in tens of milliseconds. It reads its `ChildSpec` from the command line, loads the
+model, writes a `ChildReport` to stdout, and then lives exactly as long as the other end of stdin.
 
 The parent's death ends it in every case: a closed stdin says so on every system, and on Linux the kernel
 sends SIGTERM as well, which also ends a child that is still loading.
@@ -36,7 +36,7 @@ PING_S = 1
 
 
 class ChildSpec(TypedDict):
-    """The line the parent writes."""
+    """The one argument, as JSON."""
 
     gguf: str
     socket: str
@@ -48,7 +48,7 @@ class ChildSpec(TypedDict):
 
 
 class ChildReport(TypedDict):
-    """The line the child writes."""
+    """The one line on stdout, as JSON."""
 
     error: str | None
     """None = the model is loaded and the socket answers."""
@@ -57,24 +57,19 @@ class ChildReport(TypedDict):
 def main() -> None:
     report = _take_stdout()
     _die_with_parent()
-    line = sys.stdin.readline()
-    if not line:
-        return
-    spec: ChildSpec = json.loads(line)
+    spec: ChildSpec = json.loads(sys.argv[1])
     from xllamacpp import Server
 
     try:
-        server = Server(_params(spec))
+        _server = Server(_params(spec))  # serves from threads of its own as long as it is referenced
     except RuntimeError as error:
         _say(report, {"error": str(error)})
         sys.exit(1)
     with contextlib.suppress(SystemExit):
-        # From here on there is a socket to remove.
-        signal.signal(signal.SIGTERM, _leave)
+        signal.signal(signal.SIGTERM, _leave)  # from here on there is a socket to remove
         _say(report, {"error": None})
         sys.stdin.read()
     shutil.rmtree(Path(spec["socket"]).parent, ignore_errors=True)
-    del report, server
     os._exit(0)  # the kernel frees the model faster than llama.cpp does
 
 
@@ -94,6 +89,7 @@ def _say(report: TextIO, line: ChildReport) -> None:
 
 
 def _die_with_parent() -> None:
+    """To the kernel the parent is the thread that started us: the one that runs its event loop."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 

@@ -21,7 +21,6 @@ import weakref
 from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from typing import IO
 
 import httpx
 
@@ -170,33 +169,37 @@ class EngineChild:
         return StreamBroken(f"{self._name} stopped while answering", why=why)
 
     def _wait_loaded(self, settings: EngineSettings) -> None:
-        """In a thread of its own: reads, and blocks."""
+        """In a thread of its own: it blocks, and no event loop outlives it for sure."""
+        try:
+            self._check_loaded(settings)
+        except ShoalError as error:
+            failure = error
+        except (OSError, ValueError, httpx.TransportError) as error:  # the child was ended meanwhile
+            failure = EngineDown(f"{self._name} was ended while it was loading", why=str(error))
+        else:
+            self.loaded.set_result(None)
+            return
+        self.stop()
+        self.loaded.set_exception(failure)
+
+    def _check_loaded(self, settings: EngineSettings) -> None:
         for path in (settings.gguf, *settings.adapters.values()):
             hash_file(path)  # answers carry the digest: computed while llama.cpp loads the same bytes
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        report: ChildReport = json.loads(line) if line else {"error": "its process ended while loading"}
-        error = self._check_loaded(report, settings)
-        if error is None:
-            self.loaded.set_result(None)
-        else:
-            self.stop()
-            self.loaded.set_exception(error)
-
-    def _check_loaded(self, report: ChildReport, settings: EngineSettings) -> ShoalError | None:
+        report: ChildReport = json.loads(line) if line else {"error": "its process ended"}
         if report["error"] is not None:
             complaints = self._log.read_text(errors="replace").splitlines()
             why = "; ".join([report["error"], *complaints[:1]])
-            return EngineDown(f"{self._name} could not be loaded", why=why, mend="shoal doctor")
+            raise EngineDown(f"{self._name} could not be loaded", why=why, mend="shoal doctor")
         with httpx.Client(transport=httpx.HTTPTransport(uds=str(self._socket), verify=False)) as client:
             num_ctx = parse_slot_size(client.get("http://engine/slots").content)
         if num_ctx < settings.num_ctx:
-            return ConfigError(
+            raise ConfigError(
                 f"{self._name} has no context of {settings.num_ctx} tokens",
                 why=f"it was trained for {num_ctx}",
                 mend=f"set num_ctx = {num_ctx} for it in shoal.toml",
             )
-        return None
 
 
 def start_child(socket: Path, log: Path, settings: EngineSettings) -> subprocess.Popen[str]:
@@ -216,23 +219,15 @@ def start_child(socket: Path, log: Path, settings: EngineSettings) -> subprocess
         adapters=[str(path) for path in settings.adapters.values()],
     )
     with log.open("wb") as errors:
-        process = subprocess.Popen(  # noqa: S603 (our own file, by this interpreter)
+        return subprocess.Popen(  # noqa: S603 (our own file, by this interpreter)
             # -P: the script's own folder holds modules named like installed packages.
-            [sys.executable, "-P", str(Path(embedded_child.__file__))],
+            [sys.executable, "-P", str(Path(embedded_child.__file__)), json.dumps(spec)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
             start_new_session=True,  # Ctrl-C is the parent's to handle; it closes the stream, then us
         )
-    write_line(process.stdin, json.dumps(spec))
-    return process
-
-
-def write_line(stdin: IO[str] | None, line: str) -> None:
-    assert stdin is not None
-    stdin.write(line + "\n")
-    stdin.flush()
 
 
 def end_child(process: subprocess.Popen[str], folder: Path) -> None:

@@ -14,6 +14,8 @@ from shoal.core.errors import ConfigError, ModelMissing, StorageDamaged
 __all__ = ["EngineSettings", "check_files", "check_installed", "hash_file", "usable_cores"]
 
 GGUF_MAGIC = b"GGUF"
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Microseconds of quota or "max", and the period they are meant for (cgroup v2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,5 +97,12 @@ def _hash_file(path: Path, _size: int, _mtime_ns: int) -> str:
 
 
 def usable_cores() -> int:
-    """Cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 2
+    """Cores this process may keep busy: its affinity, and a container's quota if that is less."""
+    if sys.platform != "linux":
+        return os.cpu_count() or 2
+    cores = len(os.sched_getaffinity(0))
+    if CPU_QUOTA.is_file():
+        quota, period = CPU_QUOTA.read_text().split()
+        if quota != "max":
+            cores = min(cores, max(1, int(quota) // int(period)))
+    return cores

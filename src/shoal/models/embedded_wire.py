@@ -179,6 +179,7 @@ def build_body(request: ChatRequest) -> JsonObject:
         "repeat_penalty": sampling.repeat_penalty,
         "seed": sampling.seed,
         "stop": list(request.stop),
+        "reasoning_format": "none",  # what the model writes is the answer, tags and all
         "stream_options": {"include_usage": True},
     }
     if request.schema is not None:
