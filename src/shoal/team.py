@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from shoal.agents import Agent
 from shoal.config import Settings, find_root, load_settings
-from shoal.core.errors import ConfigError
+from shoal.core.errors import ConfigError, UnknownName
+from shoal.core.model_name import parse_model_name
 from shoal.core.port import ChatModel, RoutePort
 from shoal.core.sync import run_sync
 from shoal.router import Router
@@ -62,10 +63,10 @@ class Team:
         durable: bool = True,
     ) -> None:
         self.agents = {agent.name: agent for agent in agents}
-        self._check(agents)
         self.name = name
         self.large = large
         self.settings = settings or load_settings(find_root())
+        self._check(agents)
         self._given_router = router
         self._judge = Policy(escalation or self.settings.escalation, certificates=certificates)
         self._durable = durable
@@ -80,7 +81,7 @@ class Team:
 
     @property
     def graph(self) -> "CompiledStateGraph":
-        """The team as a LangGraph graph, without a checkpointer: to inspect, draw or put into another."""
+        """The team as a LangGraph graph, without a checkpointer: to inspect or draw. `run` runs it."""
         from shoal.graphs import build_team_graph
 
         return build_team_graph(self._parts(LocalRuntime(self.settings))).compile()
@@ -105,7 +106,9 @@ class Team:
         """Finish an interrupted run; steps that were checkpointed are not done again.
 
         Raises:
-            RunError: there is no such run, or it has ended.
+            RunError: there is no such run, it has ended, it left no checkpoints, or it needs an agent that
+                this team does not have.
+            ShoalError: what `run` raises.
         """
         return await (await self._runner()).resume(run_id)
 
@@ -118,8 +121,8 @@ class Team:
         """Close connections, files and engine processes of this event loop. Idempotent."""
         live = self._live.pop(asyncio.get_running_loop(), None)
         if live is not None:
-            await live.stack.aclose()
-            await live.runtime.aclose()
+            async with live.stack:
+                live.stack.push_async_callback(live.runtime.aclose)
 
     async def __aenter__(self) -> Self:
         return self
@@ -154,15 +157,21 @@ class Team:
         async with live.opening:
             if live.runner is None:
                 path: Path = self.settings.data_path / CHECKPOINTS
-                saver = (
+                checkpoints = (
                     await live.stack.enter_async_context(open_checkpoints(path)) if self._durable else None
                 )
-                live.runner = TeamRunner(self.name, self._parts(live.runtime), saver)
+                live.runner = TeamRunner(self.name, self._parts(live.runtime), checkpoints)
             return live.runner
 
     def _check(self, agents: Sequence[Agent[Any]]) -> None:
         if not agents:
             raise ConfigError("a team needs at least one agent", mend='Team(agents=[Agent("...", ...)])')
+        if isinstance(self.large, str):
+            if ":" in self.large:
+                parse_model_name(self.large)
+            elif self.large not in self.settings.models:
+                mend = f'in shoal.toml: [models] {self.large} = "ollama:..."'
+                raise UnknownName("model alias", self.large, self.settings.models, mend=mend)
         if len(self.agents) != len(agents):
             names = [agent.name for agent in agents]
             twice = next(name for name in names if names.count(name) > 1)

@@ -20,7 +20,7 @@ class Move:
 def next_moves(planned: list[Planned], outcomes: Mapping[str, Outcome]) -> list[Move]:
     """Everything that can run now; nothing when the run is complete.
 
-    A subtask runs once all it depends on has an outcome, flagged ones included: what is known by then is
+    A subtask runs once all it depends on has an outcome, flagged ones included: what was accepted is
     handed on, and what is missing is the dependent agent's (and its judge's) to notice. Local work goes
     before the large model, so that escalations to a local large model come in one visit.
     """
@@ -51,5 +51,5 @@ def _context(item: Planned, outcomes: Mapping[str, Outcome]) -> tuple[Passage, .
     return tuple(
         Passage(text=answer.text, source=f"answer {answer.subtask_id}", start=0, end=len(answer.text))
         for answer in answers
-        if answer.text
+        if answer.status == "accepted" and answer.text
     )

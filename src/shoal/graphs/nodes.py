@@ -22,7 +22,10 @@ from shoal.tracing.record import StepRow, new_id
 from shoal.tracing.scope import scope
 from shoal.tracing.spans import AgentSpan, RoutingSpan
 
-__all__ = ["TeamNodes", "TeamParts"]
+__all__ = ["MAX_CHAIN", "TeamNodes", "TeamParts"]
+
+MAX_CHAIN = 200
+"""Subtasks that may depend on one another in a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +118,15 @@ class TeamNodes:
         step = _begin(work["run_id"], node, planned, agent=agent.name, escalated=escalated)
         ledger = self._parts.runtime.ledger
         await ledger.begin_step(step)
-        with (
-            scope(run_id=work["run_id"], step_id=step.id, agent=agent.name),
-            self._parts.runtime.spans.open(AgentSpan(name=agent.name, step_id=step.id, job=agent.job)),
-        ):
-            attempt = await self._run(work, planned, agent, escalated=escalated)
+        try:
+            with (
+                scope(run_id=work["run_id"], step_id=step.id, agent=agent.name),
+                self._parts.runtime.spans.open(AgentSpan(name=agent.name, step_id=step.id, job=agent.job)),
+            ):
+                attempt = await self._run(work, planned, agent, escalated=escalated)
+        except Exception as error:
+            await ledger.end_step(_broken_off(step, error))
+            raise
         outcome = _outcome(planned, attempt, agent, escalated=escalated)
         await ledger.end_step(_end(step, outcome, attempt.latency_s))
         return {"outcomes": {planned.subtask.id: outcome.model_dump(mode="json")}}
@@ -173,16 +180,34 @@ def _end(step: StepRow, outcome: Outcome, latency_s: float) -> StepRow:
     )
 
 
+def _broken_off(step: StepRow, error: Exception) -> StepRow:
+    ended_at = time.time()
+    return replace(
+        step,
+        ended_at=ended_at,
+        latency_s=ended_at - step.started_at,
+        error_class=type(error).__name__,
+        error=str(error),
+    )
+
+
 def _check_order(subtasks: tuple[Subtask, ...]) -> None:
-    seen: set[str] = set()
+    place: dict[str, int] = {}
+    """How many subtasks stand one after the other up to this one."""
     for subtask in subtasks:
-        if not seen.issuperset(subtask.depends_on) or subtask.id in seen:
+        if not place.keys() >= set(subtask.depends_on) or subtask.id in place:
             raise RunError(
                 f"subtask {subtask.id} cannot be ordered",
                 why="ids are unique and a subtask depends on earlier ones only",
                 mend="correct the router's split()",
             )
-        seen.add(subtask.id)
+        place[subtask.id] = 1 + max((place[needed] for needed in subtask.depends_on), default=0)
+        if place[subtask.id] > MAX_CHAIN:
+            raise RunError(
+                f"more than {MAX_CHAIN} subtasks wait for one another",
+                why="each would be handed the answer before it",
+                mend="send the request in parts",
+            )
 
 
 def _unrouted(item: Planned) -> Outcome:

@@ -7,12 +7,12 @@ vanish; it ends as done, flagged, failed or interrupted, never without a word.
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
-
-from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from shoal.agents import check_text
 from shoal.core.errors import RunError
+from shoal.graphs.checkpoint import Checkpoints
 from shoal.graphs.nodes import TeamParts
 from shoal.graphs.result import Result, build_result
 from shoal.graphs.state import Outcome, Planned
@@ -23,25 +23,27 @@ from shoal.tracing.spans import WorkflowSpan
 __all__ = ["TeamRunner"]
 
 RECURSION_LIMIT = 1_000
-"""LangGraph's bound on supersteps; a chain of this many dependent subtasks is a mistake."""
+"""LangGraph's bound on supersteps: more than `MAX_CHAIN` subtasks after one another can take."""
 
 
 class TeamRunner:
     """One team on one event loop."""
 
-    def __init__(self, name: str, parts: TeamParts, checkpoints: BaseCheckpointSaver | None) -> None:
+    def __init__(self, name: str, parts: TeamParts, checkpoints: Checkpoints | None) -> None:
         self._name = name
         self._ledger = parts.runtime.ledger
         self._spans = parts.runtime.spans
-        self._graph = build_team_graph(parts).compile(checkpointer=checkpoints)
-        self._durable = checkpoints is not None
+        self._agents = frozenset(parts.agents)
+        self._has_large = parts.large is not None
+        self._checkpoints = checkpoints
+        self._graph = build_team_graph(parts).compile(checkpointer=checkpoints.saver if checkpoints else None)
 
     async def run(self, request: str, *, thread_id: str | None = None) -> Result:
         """Admit a request and see it through.
 
         Raises:
             InputError: the request cannot be worked on; nothing was recorded.
-            ShoalError: the run failed; its ledger row says why and its id is in the error's mend.
+            ShoalError: the run failed; its ledger row says why.
         """
         check_text(request)
         run_id = new_id()
@@ -61,22 +63,37 @@ class TeamRunner:
         """Go on where a run stopped: finished steps are not done again.
 
         Raises:
-            RunError: there is no such run, it has ended, or nothing of it was checkpointed.
+            RunError: there is no such run, it has ended, it left no checkpoints, or it needs an agent that
+                this team does not have.
+            ShoalError: the run failed; its ledger row says why.
         """
-        row = self._ledger.run(run_id).run
+        row = (await asyncio.to_thread(self._ledger.run, run_id)).run
         if row.status in ("done", "flagged"):
             raise RunError(f"run {row.id[:8]} has ended", mend=f"shoal trace {row.id[:8]}")
-        state = await self._graph.aget_state(self._config(row.id))
+        if self._checkpoints is None:
+            raise RunError(
+                f"run {row.id[:8]} cannot be resumed",
+                why="this team keeps no checkpoints",
+                mend="Team(..., durable=True)",
+            )
+        with self._checkpoints.errors():
+            state = await self._graph.aget_state(self._config(row.id))
+        self._check_parts(row.id, state.values)
+        if not state.next and "answer" in state.values:
+            return await self._conclude(row.id, state.values)
         # A run that was killed between its admission and its first checkpoint starts from its request.
         start = None if state.next else {"run_id": row.id, "request": row.input}
-        await self._ledger.mark_run(row.id, "running")
         return await self._see_through(row.id, start)
 
     async def _see_through(self, run_id: str, start: Mapping[str, Any] | None) -> Result:
         try:
-            with self._spans.open(WorkflowSpan(team=self._name, run_id=run_id)):
+            await self._ledger.mark_run(run_id, "running")
+            with (
+                self._spans.open(WorkflowSpan(team=self._name, run_id=run_id)),
+                self._checkpoints.errors() if self._checkpoints else nullcontext(),
+            ):
                 state = await self._graph.ainvoke(
-                    start, self._config(run_id), durability="sync" if self._durable else None
+                    start, self._config(run_id), durability="sync" if self._checkpoints else None
                 )
         except asyncio.CancelledError as error:
             await asyncio.shield(self._ledger.end_run(run_id, "interrupted", error=error))
@@ -91,7 +108,21 @@ class TeamRunner:
         outcomes = {key: Outcome.model_validate(value) for key, value in state["outcomes"].items()}
         flagged = any(outcome.status != "accepted" for outcome in outcomes.values())
         await self._ledger.end_run(run_id, "flagged" if flagged else "done", answer=state["answer"])
-        return build_result(planned, outcomes, state["answer"], self._ledger.run(run_id))
+        record = await asyncio.to_thread(self._ledger.run, run_id)
+        return build_result(planned, outcomes, state["answer"], record)
+
+    def _check_parts(self, run_id: str, state: Mapping[str, Any]) -> None:
+        """LangGraph drops work for a node that is not there; nothing is dropped silently here."""
+        planned = [Planned.model_validate(item) for item in state.get("planned", ())]
+        needed = {item.decision.agent for item in planned if item.decision.agent is not None}
+        waits_for_large = any(item["status"] == "pending" for item in state.get("outcomes", {}).values())
+        missing = sorted(needed - self._agents) or ["large"] * (waits_for_large and not self._has_large)
+        if missing:
+            raise RunError(
+                f"run {run_id[:8]} cannot go on without {', '.join(missing)}",
+                why="the team it was begun with had it, and this one does not",
+                mend=f"resume it with the team that began it: shoal run --resume {run_id[:8]}",
+            )
 
     @staticmethod
     def _config(run_id: str) -> dict[str, Any]:
