@@ -8,6 +8,7 @@ from shoal.core.errors import StorageError
 from shoal.core.passage import Passage
 from shoal.retrieval.collection import ChunkCollection
 from shoal.retrieval.embedder import Embedder
+from shoal.retrieval.memory import release_freed_memory
 from shoal.retrieval.ranking import Ranking
 
 __all__ = ["ChromaRetriever"]
@@ -64,9 +65,7 @@ class ChromaRetriever:
                         mend=self._collection.place.rebuild,
                     )
                 passages = tuple(chunk.passage for chunk in contents.chunks)
-                self._loaded = _Loaded(
-                    revision=contents.revision,
-                    passages=passages,
-                    ranking=Ranking(passages, contents.vectors),
-                )
+                ranking = Ranking([passage.text for passage in passages], contents.vectors)
+                self._loaded = _Loaded(revision=contents.revision, passages=passages, ranking=ranking)
+                release_freed_memory()
             return self._loaded

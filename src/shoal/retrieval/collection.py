@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 
 from shoal.core.errors import StorageDamaged
 from shoal.core.passage import Passage
-from shoal.retrieval.connection import DATABASE, IndexPlace, mapped_errors, open_client, remove_files
+from shoal.retrieval.connection import (
+    DATABASE,
+    IndexPlace,
+    close_client,
+    mapped_errors,
+    open_client,
+    remove_files,
+)
 
 if TYPE_CHECKING:
     from chromadb import Collection
@@ -94,8 +101,9 @@ class ChunkCollection:
         return self._read()
 
     def _read(self) -> Contents | None:
-        # An open engine does not learn of vectors that another process wrote.
-        self.close()
+        if self.place.url is None:
+            # An open engine does not learn of vectors that another process wrote.
+            self.close()
         collection = self._find()
         if collection is None:
             return None
@@ -111,6 +119,9 @@ class ChunkCollection:
                 if page["ids"]:
                     vectors.append(np.asarray(page["embeddings"], np.float32))
             whole = len({chunk.id for chunk in chunks}) == len(chunks) == collection.count()
+        if self.place.url is None:
+            # It would keep what it read in memory.
+            self.close()
         if not whole:
             raise StorageDamaged(
                 f"the index {self.place.name} changes while it is read", mend=self.place.rebuild
@@ -126,7 +137,7 @@ class ChunkCollection:
         """
         if self._find() is not None:
             return
-        with mapped_errors(self.place):
+        with mapped_errors(self.place, writing=True):
             _ = self._connect().create_collection(
                 self.place.name,
                 embedding_function=None,
@@ -142,7 +153,7 @@ class ChunkCollection:
         Raises:
             StorageDamaged, StorageError: see `revision`.
         """
-        with mapped_errors(self.place):
+        with mapped_errors(self.place, writing=True):
             collection = self._existing()
             for page in _pages(len(chunks)):
                 collection.upsert(
@@ -158,7 +169,7 @@ class ChunkCollection:
         Raises:
             StorageDamaged, StorageError: see `revision`.
         """
-        with mapped_errors(self.place):
+        with mapped_errors(self.place, writing=True):
             collection = self._existing()
             for page in _pages(len(ids)):
                 _ = collection.delete(ids=list(ids[page]))
@@ -169,7 +180,7 @@ class ChunkCollection:
         Raises:
             StorageDamaged, StorageError: see `revision`.
         """
-        with mapped_errors(self.place):
+        with mapped_errors(self.place, writing=True):
             self._existing().modify(metadata={**self._made_by, "revision": uuid.uuid4().hex})
 
     def drop(self) -> None:
@@ -192,7 +203,7 @@ class ChunkCollection:
     def close(self) -> None:
         """Give back Chroma's files and connections. The next call opens them again."""
         if self._client is not None:
-            self._client.close()
+            close_client(self._client)
             self._client = None
 
     def _find(self) -> "Collection | None":

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from chromadb.api.client import Client
     from chromadb.config import Settings
 
-__all__ = ["DATABASE", "IndexPlace", "mapped_errors", "open_client", "remove_files"]
+__all__ = ["DATABASE", "IndexPlace", "close_client", "mapped_errors", "open_client", "remove_files"]
 
 DATABASE = "chroma.sqlite3"
 SQLITE_CODE = re.compile(r"\(code: (\d+)\)")
@@ -29,6 +29,7 @@ DISK_FULL_BYTES = 1 << 20
 """Below this a failure that names no reason is put down to the disk. An interrupted write frees some."""
 SQLITE_BUSY, SQLITE_LOCKED = 5, 6
 SQLITE_READONLY, SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN = 8, 10, 13, 14
+_opened = itertools.count()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,10 +95,7 @@ def _open_files(place: IndexPlace, settings: "Settings") -> "Client":
             cause: BaseException | None = error
             while cause is not None and not isinstance(cause, ChromaError):
                 cause = cause.__context__
-            raise cause or error from error
-
-
-_opened = itertools.count()
+            raise _meaning(place, str(cause or error), writing=False) from error
 
 
 def _own_spelling(folder: Path) -> str:
@@ -107,8 +105,12 @@ def _own_spelling(folder: Path) -> str:
 
 
 @contextmanager
-def mapped_errors(place: IndexPlace) -> Generator[None]:
+def mapped_errors(place: IndexPlace, *, writing: bool = False) -> Generator[None]:
     """Turn what Chroma raises into errors of ours.
+
+    Args:
+        place: the index that is worked on.
+        writing: it was just read without complaint, so that a failure without a reason is not its damage.
 
     Raises:
         StorageDamaged: Chroma cannot make sense of what it reads.
@@ -125,7 +127,20 @@ def mapped_errors(place: IndexPlace) -> Generator[None]:
     except OSError as error:
         raise _unwritable(place, str(error)) from error
     except ChromaError as error:
-        raise _meaning(place, str(error)) from error
+        raise _meaning(place, str(error), writing=writing) from error
+
+
+def close_client(client: "Client") -> None:
+    """Give back files and connections."""
+    import httpx
+
+    client.close()
+    # Chroma 1.5.9 leaves both of its connections to a server open, and has no public way to them.
+    for holder in (client, vars(client)["_admin_client"]):
+        server: object = vars(holder)["_server"]
+        session = vars(server).get("_session")
+        if isinstance(session, httpx.Client):
+            session.close()
 
 
 def remove_files(place: IndexPlace) -> None:
@@ -144,15 +159,16 @@ def remove_files(place: IndexPlace) -> None:
         raise _unwritable(place, str(error)) from error
 
 
-def _meaning(place: IndexPlace, text: str) -> StorageError:
+def _meaning(place: IndexPlace, text: str, *, writing: bool) -> StorageError:
     found = SQLITE_CODE.search(text)
     code = int(found[1]) & 0xFF if found else None
     if code in {SQLITE_BUSY, SQLITE_LOCKED}:
         return StorageLocked(f"the index at {place.folder} is busy", why=text, mend="try again")
     if code in {SQLITE_READONLY, SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN}:
         return _unwritable(place, text)
-    if code is None and place.url is None and shutil.disk_usage(place.folder).free < DISK_FULL_BYTES:
-        return _unwritable(place, f"the disk is full; {text}")
+    full = place.url is None and shutil.disk_usage(place.folder).free < DISK_FULL_BYTES
+    if code is None and (writing or full):
+        return _unwritable(place, text)
     where = place.url or place.folder
     return StorageDamaged(f"the index {place.name} at {where} is damaged", why=text, mend=place.rebuild)
 

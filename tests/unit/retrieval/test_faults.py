@@ -150,8 +150,8 @@ async def test_readers_are_served_while_another_process_writes(
     with run_child(ADD, folder, tmp_path / "data") as writer:
         assert writer.stdout
         assert writer.stdout.readline()
-        best, *_ = await index.search("fact7x3", limit=1)
-        assert best.source == "library/07.txt"
+        best, *_ = await index.search("fact5x3", limit=1)
+        assert best.source == "library/05.txt"
         writer.communicate("\n" * DOCUMENTS * 2)
     best, *_ = await index.search("penguins", limit=1)
     assert best.source == "library/new.txt"
@@ -327,6 +327,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 def test_a_full_disk_is_said_and_the_index_stays_whole(
     index: KnowledgeIndex, folder: Path, tmp_path: Path
 ) -> None:
+    (folder / "00.txt").write_text("This fills the disk. " * 600, encoding="utf-8")
     child = subprocess.run(
         [sys.executable, "-c", LIMITED_FILE_SIZE, folder, tmp_path / "data"],
         input="\n" * DOCUMENTS,
@@ -337,9 +338,3 @@ def test_a_full_disk_is_said_and_the_index_stays_whole(
     assert "StorageError: cannot write the index" in child.stderr
     index.writer.add()
     assert index.writer.verify() == ()
-
-
-def test_a_missing_server_is_named(folder: Path, tmp_path: Path) -> None:
-    index = KnowledgeIndex(folder, tmp_path / "data", EMBEDDER, url="http://127.0.0.1:9")
-    with pytest.raises(StorageError, match=r"no Chroma server answers at http://127\.0\.0\.1:9"):
-        index.writer.add()
