@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from shoal.cli.demo_totals import DemoTotals
     from shoal.graphs import Result, Step
     from shoal.project import Project
+    from shoal.team import Team
 
 __all__ = ["demo"]
 
@@ -47,12 +48,22 @@ async def _demo(inbox: Path | None, *, engine: str | None, limit: int | None, as
     team = project.team()
     async with team:
         await provide_models(team, out)
+        await _open_knowledge(team, out)
         results = await _answer_all(team.run, texts, None if as_json else out)
         totals = add_up(project, team, results)
     if as_json:
         print_json({"results": results, "totals": totals})
     else:
         _show_totals(out, totals, project)
+
+
+async def _open_knowledge(team: "Team", out: "Console") -> None:
+    """Bring the indexes up to date first, so that the table shows what answering takes."""
+    folders = dict.fromkeys(agent.knowledge for agent in team.agents.values() if agent.knowledge)
+    with out.status("reading the handbook") as status:
+        for folder in folders:
+            status.update(f"reading {folder}")
+            await team.runtime.retriever(folder)
 
 
 async def _answer_all(run: Any, texts: Sequence[str], out: "Console | None") -> list["Result"]:
