@@ -1,6 +1,7 @@
 import asyncio
 import math
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -99,11 +100,11 @@ async def test_json_is_laid_out_without_spare_white_space(embedded: EmbeddedMode
             "b": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 3},
         },
         "required": ["a", "b"],
-        "additionalProperties": False,
     }
     answer = await complete(
         embedded.stream(ChatRequest(messages=ask("JSON please").messages, max_tokens=60, schema=schema))
     )
+    assert answer.finish_reason == "stop", "it went on inventing fields"
     assert answer.text.startswith('{"a": "')
     assert "\n" not in answer.text
     assert "  " not in answer.text
@@ -225,6 +226,22 @@ async def test_a_crash_breaks_the_answer_and_not_the_model(smollm2_path: Path) -
         with pytest.raises(StreamBroken, match="exit code -9"):
             await die_at_the_first_word()
         assert model.pid is None
+        assert (await complete(model.stream(ask("Hello!")))).text
+
+
+async def test_running_out_of_file_handles_here_leaves_the_engine_alone(smollm2_path: Path) -> None:
+    async with engine(EngineSettings(gguf=smollm2_path, num_ctx=512)) as model:
+        await model.load()
+        pid = model.pid
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/dev/fd").iterdir())) + 4, hard))
+        try:
+            counts = [model.count_tokens(ask("Hello!")) for _ in range(20)]
+            results = await asyncio.gather(*counts, return_exceptions=True)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert {type(result) for result in results} == {int, EngineDown}
+        assert model.pid == pid
         assert (await complete(model.stream(ask("Hello!")))).text
 
 

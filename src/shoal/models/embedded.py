@@ -15,17 +15,10 @@ from shoal.core.port import ModelInfo
 from shoal.models.embedded_answer import Answer
 from shoal.models.embedded_labels import walk_labels
 from shoal.models.embedded_process import EmbeddedProcess, EngineChild
+from shoal.models.embedded_request import build_body, build_messages, build_next_token, build_place
 from shoal.models.embedded_settings import EngineSettings, check_files, hash_file
 from shoal.models.embedded_slot import SlotTable
-from shoal.models.embedded_wire import (
-    build_body,
-    build_messages,
-    build_next_token,
-    build_place,
-    parse_chunk,
-    parse_prompt,
-    parse_tokens,
-)
+from shoal.models.embedded_wire import parse_chunk, parse_prompt, parse_tokens
 
 __all__ = ["EmbeddedModel", "EngineSettings"]
 
@@ -89,7 +82,7 @@ class EmbeddedModel:
                     delta = None if chunk is None else answer.add(chunk)
                     if delta is not None:
                         yield delta
-        yield answer.response(self._digest(request))
+        yield answer.response(child.digest(request.adapter))
 
     async def describe(self) -> ModelInfo:
         """See `ChatModel.describe`. The first call reads the whole file for its digest.
@@ -185,12 +178,6 @@ class EmbeddedModel:
         if not request.messages:
             raise RequestRefused(f"{self._name} was asked nothing", why="the request has no messages")
         return [1.0 if adapter == request.adapter else 0.0 for adapter in adapters]
-
-    def _digest(self, request: ChatRequest) -> str:
-        base = hash_file(self._settings.gguf)
-        if request.adapter is None:
-            return base
-        return f"{base}+{hash_file(self._settings.adapters[request.adapter])}"
 
 
 def slot_key(request: ChatRequest) -> Hashable:

@@ -5,11 +5,13 @@ import time
 from shoal.core.chat import ChatDelta, ChatRequest, ChatResponse, FinishReason, TokenLogprob
 from shoal.core.errors import RequestRefused, StreamBroken
 from shoal.core.usage import Usage
-from shoal.models.embedded_wire import JSON_FIRST, Chunk
+from shoal.models.embedded_wire import Chunk
 
 __all__ = ["Answer"]
 
 FINISH_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
+JSON_FIRST = '{["-0123456789tfn'
+"""What JSON can begin with."""
 
 
 class Answer:

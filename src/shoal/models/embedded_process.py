@@ -40,8 +40,8 @@ __all__ = ["EmbeddedProcess", "EngineChild", "EngineSettings"]
 
 SOCKET_PATH_MAX = 100
 """Bytes; the kernels allow 103 (macOS) and 107 (Linux)."""
-DEATH_S = 0.5
-"""How long a process may take from closing its sockets to being gone."""
+DEATH_POLLS, POLL_S = 50, 0.01
+"""How long a process may take from closing its sockets to being gone: half a second in all."""
 
 
 class EmbeddedProcess:
@@ -98,6 +98,8 @@ class EngineChild:
         self._process = start_child(self._socket, self._log, settings)
         self.stop = weakref.finalize(self, end_child, self._process, folder)
         """Idempotent; also called when the child is forgotten and when Python ends."""
+        self._base_digest = ""
+        self._adapter_digests: dict[str, str] = {}
         self._client = httpx.AsyncClient(
             transport=httpx.AsyncHTTPTransport(
                 uds=str(self._socket),
@@ -122,6 +124,12 @@ class EngineChild:
     def exit_code(self) -> int | None:
         """None = still running; negative = ended by that signal."""
         return self._process.poll()
+
+    def digest(self, adapter: str | None) -> str:
+        """Hash of the weights that were loaded: the base's, or base and adapter joined by "+"."""
+        return (
+            self._base_digest if adapter is None else f"{self._base_digest}+{self._adapter_digests[adapter]}"
+        )
 
     async def post(self, path: str, body: Mapping[str, object]) -> bytes:
         """One short call, answered at once.
@@ -158,12 +166,18 @@ class EngineChild:
             raise await self._fail(error) from error
 
     async def _fail(self, error: httpx.TransportError) -> ModelError:
-        """End a child that no longer answers, so that the next request starts another."""
-        try:
-            why = f"its process ended with exit code {await asyncio.to_thread(self._process.wait, DEATH_S)}"
-        except subprocess.TimeoutExpired:
-            why = "its process was running but did not answer"
-        await asyncio.to_thread(self.stop)
+        """The error for a broken connection. A child that is gone is cleared away; the next request
+        starts another. One that runs is left alone: it may be this side that has no file handle left.
+        """
+        for _ in range(DEATH_POLLS):
+            if self.exit_code is not None:
+                break
+            await asyncio.sleep(POLL_S)
+        code = self.exit_code
+        if code is None and self._socket.exists():
+            return EngineDown(f"{self._name} cannot be reached", why=str(error))
+        self.stop()
+        why = "its socket was removed" if code is None else f"its process ended with exit code {code}"
         if isinstance(error, httpx.ConnectError):
             return EngineDown(f"{self._name} is not running", why=why)
         return StreamBroken(f"{self._name} stopped while answering", why=why)
@@ -183,8 +197,9 @@ class EngineChild:
         self.loaded.set_exception(failure)
 
     def _check_loaded(self, settings: EngineSettings) -> None:
-        for path in (settings.gguf, *settings.adapters.values()):
-            hash_file(path)  # answers carry the digest: computed while llama.cpp loads the same bytes
+        # Computed while llama.cpp loads the same bytes.
+        self._base_digest = hash_file(settings.gguf)
+        self._adapter_digests = {name: hash_file(path) for name, path in settings.adapters.items()}
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         report: ChildReport = json.loads(line) if line else {"error": "its process ended"}
