@@ -6,6 +6,7 @@ belongs to one event loop, as its connections do.
 
 import asyncio
 import weakref
+from contextlib import AsyncExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import httpx
 
     from shoal.retrieval.embedder import Embedder
+    from shoal.retrieval.index import KnowledgeIndex
 
 __all__ = ["LEDGER", "LocalRuntime"]
 
@@ -54,7 +56,7 @@ class LocalRuntime:
         self._clients: dict[str, httpx.AsyncClient] = {}
         self._breakers: dict[str, Breaker] = {}
         self._meters: dict[str, EnergyMeter | None] = {}
-        self._retrievers: dict[str, asyncio.Task[Retriever]] = {}
+        self._retrievers: dict[str, asyncio.Task[KnowledgeIndex]] = {}
         self._engine: Engine | None = None
         self._ledger: Ledger | None = None
 
@@ -137,7 +139,6 @@ class LocalRuntime:
 
         Raises:
             ConfigError: see `resolve`; or the engine lacks a setting, such as a URL.
-            ModelMissing: embedded weights that were never fetched.
             LocalOnlyError: the model is on another machine and local_only is set.
         """
         if not isinstance(model, str):
@@ -164,37 +165,40 @@ class LocalRuntime:
         return await asyncio.shield(task)
 
     async def aclose(self) -> None:
-        """Give back processes, connections and files. Idempotent; models given by the caller stay open."""
-        for model in self._models.values():
-            await model.aclose()
-        for client in self._clients.values():
-            await client.aclose()
-        for task in self._retrievers.values():
-            task.cancel()
-        if "ollama_library" in self.__dict__:
-            await self.__dict__.pop("ollama_library").aclose()
-        self._models.clear()
-        self._given.clear()
-        self._clients.clear()
-        self._retrievers.clear()
-        if "_telemetry" in self.__dict__:
-            await self.__dict__.pop("_telemetry").aclose()
-        if self._ledger is not None:
-            await self._ledger.aclose()
-            self._ledger = None
+        """Give back processes, connections and files. Idempotent; models given by the caller stay open.
+
+        One that cannot be closed does not keep the others open.
+        """
+        indexes, library = list(self._retrievers.values()), self.__dict__.pop("ollama_library", None)
+        telemetry, ledger = self.__dict__.pop("_telemetry", None), self._ledger
+        models, clients = list(self._models.values()), list(self._clients.values())
+        for kept in (self._models, self._given, self._clients, self._retrievers):
+            kept.clear()
+        self._ledger = None
+        async with AsyncExitStack() as closing:  # the last one pushed is closed first
+            for part in (ledger, telemetry, library, *clients, *models):
+                if part is not None:
+                    closing.push_async_callback(part.aclose)
+            for task in indexes:
+                closing.push_async_callback(_close_index, task)
 
     async def ollama_version(self) -> str | None:
-        """What the Ollama at the configured address says it is; None = nobody answers."""
+        """What the Ollama at the configured address says it is; None = nobody answers, or local_only forbids.
+
+        Raises:
+            ConfigError: the address is none.
+        """
         import httpx
 
+        client = self._client(self.settings.ollama_url)
         try:
             async with asyncio.timeout(PROBE_S):
-                reply = await self._client(self.settings.ollama_url).get("/api/version")
+                reply = await client.get("/api/version")
                 return str(reply.raise_for_status().json()["version"])
-        except (httpx.HTTPError, TimeoutError, ConfigError, ValueError, KeyError):
+        except (httpx.HTTPError, TimeoutError, LocalOnlyError, ValueError, KeyError, TypeError):
             return None
 
-    async def _open_index(self, knowledge: str) -> Retriever:
+    async def _open_index(self, knowledge: str) -> "KnowledgeIndex":
         from shoal.retrieval.index import open_index
 
         folder = (self.settings.root or Path()) / knowledge
@@ -243,7 +247,7 @@ class LocalRuntime:
                 host = str(name)
                 settings = self.settings.embedded
                 engine = EngineSettings(
-                    gguf=self.weights(name),
+                    gguf=self._weights_place(name),
                     num_ctx=settings.num_ctx,
                     slots=settings.parallel,
                     threads=settings.threads,
@@ -344,19 +348,30 @@ class LocalRuntime:
         """File of an embedded model.
 
         Raises:
-            ModelMissing: packaged weights that were never fetched.
+            ModelMissing: packaged weights that were never fetched, or a file that is not there.
             UnknownName: neither a .gguf file nor packaged.
         """
-        from shoal.models.weights import find_weights
+        path = self._weights_place(name)
+        if not path.is_file():
+            mend = "" if name.model.endswith(".gguf") else f"shoal models pull {name}"
+            raise ModelMissing(f"the weights of {name} are not on this machine", why=f"no {path}", mend=mend)
+        return path
+
+    def _weights_place(self, name: ModelName) -> Path:
+        """Where they are or will be; a model whose weights are missing says so when it is asked."""
+        from shoal.models.weights import PACKAGED, find_weights
 
         if name.model.endswith(".gguf"):
-            return (self.settings.root or Path()) / name.model
-        path = find_weights(name.model, self.settings.weights_path)
-        if path is None:
-            raise ModelMissing(
-                f"the weights of {name} are not on this machine", mend=f"shoal models pull {name}"
-            )
-        return path
+            return (self.settings.root or Path()) / Path(name.model).expanduser()
+        folder = self.settings.weights_path
+        return find_weights(name.model, folder) or folder / PACKAGED[name.model].file
+
+
+async def _close_index(task: "asyncio.Task[KnowledgeIndex]") -> None:
+    task.cancel()
+    (index,) = await asyncio.gather(task, return_exceptions=True)
+    if not isinstance(index, BaseException):
+        await index.aclose()
 
 
 def _host(url: str) -> str:
