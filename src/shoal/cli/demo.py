@@ -74,13 +74,17 @@ async def _answer_all(run: Any, texts: Sequence[str], out: "Console | None") -> 
         async with places:
             return await run(text)
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(answer(text)) for text in texts]
+    tasks = [asyncio.create_task(answer(text)) for text in texts]
+    try:
         for number, task in enumerate(tasks, start=1):
             result = await task
             if out is not None:
                 for step in result.steps:
                     _show_step(out, number, step)
+    finally:  # one that fails ends the demo with its own error, and the others with it
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     return [task.result() for task in tasks]
 
 
@@ -155,11 +159,12 @@ def _read_inbox(path: Path) -> list[str]:
         if not line.strip():
             continue
         try:
-            texts.append(str(json.loads(line)["text"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{path}, line {number} is not a message", why=str(error), mend='write {"text": "..."} on it'
-            ) from error
+            text = json.loads(line)["text"]
+        except (ValueError, KeyError, TypeError):
+            text = None
+        if not isinstance(text, str) or not text.strip():
+            raise InputError(f"{path}, line {number} is not a message", mend='write {"text": "..."} on it')
+        texts.append(text)
     if not texts:
         raise InputError(f"the inbox {path} is empty", mend='write {"text": "..."} lines into it')
     return texts

@@ -37,9 +37,13 @@ def doctor(*, as_json: AsJson = False) -> None:
     if as_json:
         print_json(findings)
     else:
+        from rich.markup import escape
+
         out = console()
         for finding in findings:
-            out.print(f"[{STYLES[finding.level]}]{finding.level:<5}[/] {finding.what}", soft_wrap=True)
+            out.print(
+                f"[{STYLES[finding.level]}]{finding.level:<5}[/] {escape(finding.what)}", soft_wrap=True
+            )
             for label, text in (("why", finding.why), ("mend", finding.mend)):
                 if text:
                     out.print(f"      {label}: {text}", style="dim", markup=False, soft_wrap=True)

@@ -17,7 +17,7 @@ def graph(
     as_json: AsJson = False,
 ) -> None:
     """Draw the team's graph (Mermaid on stdout, or a file)."""
-    from shoal.core.errors import ConfigError
+    from shoal.core.errors import ConfigError, StorageError
     from shoal.graphs.picture import render_png
     from shoal.project import open_project
 
@@ -35,11 +35,17 @@ def graph(
         return
     match out.suffix:
         case ".png":
-            out.write_bytes(render_png(drawn))
+            picture = render_png(drawn)
         case ".mmd" | ".md":
-            out.write_text(drawn.draw_mermaid(), encoding="utf-8")
+            picture = drawn.draw_mermaid().encode()
         case _:
             raise ConfigError(f"{out} is neither a .png nor a .mmd file", mend="shoal graph --out team.png")
+    try:
+        out.write_bytes(picture)
+    except OSError as error:
+        raise StorageError(
+            f"{out} cannot be written", why=str(error), mend="shoal graph --out another-folder/team.png"
+        ) from error
     if as_json:
         print_json({"written": str(out)})
     else:

@@ -36,7 +36,9 @@ def init(
         for name in FOLDERS:
             shutil.copytree(source / name, folder / name, ignore=IGNORED)
         shutil.copy2(source / "shoal.toml", folder / "shoal.toml")
-        (folder / ".gitignore").write_text("/.shoal/\n__pycache__/\n", encoding="utf-8")
+        ignored = folder / ".gitignore"
+        if not ignored.exists():
+            ignored.write_text("/.shoal/\n__pycache__/\n", encoding="utf-8")
     except OSError as error:
         raise StorageError(
             f"{folder} cannot be written", why=str(error), mend="shoal init another-folder"

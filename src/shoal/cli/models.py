@@ -82,6 +82,12 @@ def rm(name: Name, *, as_json: AsJson = False) -> None:
         match resolved.engine:
             case "ollama":
                 await runtime.ollama_library.remove(resolved.model)
+            case "embedded" if resolved.model.endswith(".gguf"):
+                raise ConfigError(
+                    f"{resolved} is a file of your own",
+                    why="only weights that Shoal fetched into its cache folder are removed",
+                    mend=f"rm {runtime.weights(resolved)}",
+                )
             case "embedded":
                 runtime.weights(resolved).unlink()
             case "openai":

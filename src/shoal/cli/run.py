@@ -57,6 +57,8 @@ def _text(request: str | None) -> str:
 
 
 def _show(result: "Result") -> None:
+    from rich.markup import escape
+
     out = console()
     out.print(result.answer, markup=False, soft_wrap=True)
     out.print()
@@ -66,8 +68,8 @@ def _show(result: "Result") -> None:
         named = "" if step.calibrated or not sure else " (uncalibrated)"
         used = tokens(step.usage.input_tokens, step.usage.output_tokens)
         out.print(
-            f"[{status_style(status)}]{status}[/] {step.agent or 'nobody'} · {step.model or '-'}{sure}{named}"
-            f" · {seconds(step.latency_s)} · {used} tokens · {usd(step.cost_usd)}",
+            f"[{status_style(status)}]{status}[/] {step.agent or 'nobody'} · {escape(step.model or '-')}"
+            f"{sure}{named} · {seconds(step.latency_s)} · {used} tokens · {usd(step.cost_usd)}",
             soft_wrap=True,
         )
         out.print(f"  {step.why}", markup=False, style="dim", soft_wrap=True)

@@ -21,6 +21,7 @@ def runs(
     *, limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 20, as_json: AsJson = False
 ) -> None:
     """List past runs, newest first."""
+    from rich.markup import escape
     from rich.table import Table
 
     rows = _ledger().runs(limit=limit)
@@ -33,7 +34,7 @@ def runs(
         took = seconds(row.ended_at - row.started_at) if row.ended_at else "-"
         status = f"[{status_style(row.status)}]{row.status}[/]" if status_style(row.status) else row.status
         request = " ".join(row.input.split())
-        table.add_row(row.id[:8], f"{when:%Y-%m-%d %H:%M:%S}", status, took, request[:60])
+        table.add_row(row.id[:8], f"{when:%Y-%m-%d %H:%M:%S}", status, took, escape(request[:60]))
     console().print(table)
 
 
