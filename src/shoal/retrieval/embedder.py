@@ -27,10 +27,10 @@ __all__ = ["Embedder", "MiniLM"]
 
 MAX_TOKENS = 256
 """The length the model was trained for; longer texts are embedded in windows of it."""
-CLS, SEP = 101, 102
-"""Ids of [CLS] and [SEP] in BERT's uncased vocabulary."""
+UNKNOWN, CLS, SEP = 100, 101, 102
+"""Ids of [UNK], [CLS] and [SEP] in BERT's uncased vocabulary."""
 UNKNOWN_WORD_STEP = 4
-"""Characters per token of words that the vocabulary cannot spell: base64, keys, long identifiers."""
+"""Characters per token of words that the vocabulary cannot spell: other scripts, base64, keys."""
 WEIGHTS_SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
 
 
@@ -84,14 +84,14 @@ class MiniLM:
     def token_spans(self, text: str) -> list[tuple[int, int]]:
         """See `Embedder.token_spans`.
 
-        To BERT a word of over 100 characters is one unknown token, however long; to a chat model it costs a
-        token every few characters. Such words count as tokens of `UNKNOWN_WORD_STEP` characters here.
+        A word that the vocabulary cannot spell is one unknown token to BERT, however long; to a chat model it
+        costs a token every few characters. It counts as tokens of `UNKNOWN_WORD_STEP` characters here.
         """
-        offsets: list[tuple[int, int]] = self._tokenizer.encode(text, add_special_tokens=False).offsets
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
         return [
             (at, min(at + step, end))
-            for start, end in offsets
-            for step in [end - start if end - start <= 100 else UNKNOWN_WORD_STEP]
+            for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
+            for step in [UNKNOWN_WORD_STEP if token == UNKNOWN else max(1, end - start)]
             for at in range(start, end, step)
         ]
 

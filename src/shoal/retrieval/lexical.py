@@ -19,8 +19,9 @@ K1 = 1.2
 B = 0.75
 """How much a long chunk is marked down, in [0, 1]."""
 
-WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+")
-"""A run of letters and digits; a single character where writing has no spaces (Han, kana, hangul)."""
+UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+"""Writing without spaces between words: Thai, Lao, kana, Han; and hangul, whose words carry endings."""
+WORD = re.compile(rf"(?P<run>[{UNSPACED}]+)|[^\W_{UNSPACED}]+")
 
 
 class BM25:
@@ -61,4 +62,9 @@ class BM25:
 
 
 def words(text: str) -> list[str]:
-    return WORD.findall(text.casefold())
+    """Runs of letters and digits, case folded; pairs of characters where writing has no spaces."""
+    found: list[str] = []
+    for match in WORD.finditer(text.casefold()):
+        run = match[0]
+        found += [run[at : at + 2] for at in range(max(1, len(run) - 1))] if match["run"] else [run]
+    return found

@@ -10,7 +10,7 @@ TEXTS = ["the cat sat", "the dog sat on the dog", "a bird flew over the very lon
 
 def test_words_of_many_scripts() -> None:
     assert words("Order A-4711: don't_wait, CAFÉ!") == ["order", "a", "4711", "don", "t", "wait", "café"]
-    assert words("東京 metro") == ["東", "京", "metro"]
+    assert words("2016年東京都 metro 京") == ["2016", "年東", "東京", "京都", "metro", "京"]
 
 
 def test_shares_are_between_none_and_all_of_the_query() -> None:
