@@ -147,7 +147,8 @@ async def attempt_events(task: Task[OutputT]) -> AsyncGenerator[AgentEvent[Outpu
             draft.signals,
             failure=draft.failure,
             repairs_left=MAX_REPAIRS - work.repairs,
-            large=task.large,
+            # A larger model would start anew, and do a second time what tools have already done.
+            large=task.large and not work.tools.acted,
         )
         if verdict.action != "repair" or work.repairs == MAX_REPAIRS or work.request is None:
             break

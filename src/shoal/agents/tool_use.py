@@ -8,7 +8,7 @@ runs on its own cannot, and so nothing is recorded.
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
-from shoal.core.errors import OutputInvalid, RunError, UnknownName
+from shoal.core.errors import OutputInvalid, RunError, ToolFailed, UnknownName
 from shoal.tools import Tool, Toolset
 from shoal.tracing.effect import Claim, Effect
 from shoal.tracing.ledger import Ledger
@@ -32,6 +32,11 @@ class ToolUse:
         self._calls = 0
         self._effects = 0
 
+    @property
+    def acted(self) -> bool:
+        """A tool that changes something was called."""
+        return self._effects > 0
+
     async def call(self, name: str, arguments: Mapping[str, Any]) -> str:
         """What to show the model: the result, or what was wrong with the call.
 
@@ -52,7 +57,7 @@ class ToolUse:
             if tool.effect == "read" or run_id is None:
                 return await tool.call(arguments)
             return await self._act(tool, arguments, run_id)
-        except (UnknownName, OutputInvalid) as error:
+        except (UnknownName, OutputInvalid, ToolFailed) as error:
             return f"error: {error.what}: {error.why}"
 
     async def _act(self, tool: Tool, arguments: Mapping[str, Any], run_id: str) -> str:
@@ -65,15 +70,27 @@ class ToolUse:
             case "use_result":
                 return claim.result or ""
             case "do":
-                result = await tool.call(arguments)
-                return await self._ledger.finish_effect(claim.key, result)
+                return await self._ledger.finish_effect(
+                    claim.key, await self._do(tool, arguments, claim, run_id)
+                )
             case "verify" | "park":
                 raise _undecided(tool, claim, run_id)
+
+    async def _do(self, tool: Tool, arguments: Mapping[str, Any], claim: Claim, run_id: str) -> str:
+        try:
+            return await tool.call(arguments)
+        except OutputInvalid:
+            await self._ledger.withdraw_effect(claim.key)  # it never began
+            raise
+        except ToolFailed as error:
+            if tool.effect == "idempotent":
+                raise
+            raise _undecided(tool, claim, run_id) from error
 
 
 def _undecided(tool: Tool, claim: Claim, run_id: str) -> RunError:
     return RunError(
         f"{tool.name} may have been done already, and nobody can tell",
-        why=f"the run stopped between its beginning and its end (effect {claim.key})",
+        why=f"it stopped between its beginning and its end (effect {claim.key})",
         mend=f"look whether it happened, then start a new request; what is known: shoal trace {run_id[:8]}",
     )

@@ -20,7 +20,12 @@ ToolCall = tuple[str, Mapping[str, Any]]
 def tool_schema(tools: Sequence[Tool], answer: JsonSchema | None) -> JsonSchema:
     """Either a call of one of the tools or the final answer."""
     definitions: dict[str, Any] = {}
-    variants = [_object(tool={"const": tool.name}, args=_hoist(tool.schema, definitions)) for tool in tools]
+    variants = [
+        _object(
+            tool={"const": tool.name, "description": tool.description}, args=_hoist(tool.schema, definitions)
+        )
+        for tool in tools
+    ]
     variants.append(_object(answer=_hoist(answer or {"type": "string"}, definitions)))
     return {"anyOf": variants} | ({"$defs": definitions} if definitions else {})
 

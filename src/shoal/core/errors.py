@@ -17,6 +17,7 @@ ShoalError
 │   ├── DeadlineExceeded    load, first token, idle or total time ran out
 │   └── StreamBroken        the answer stopped before its end (retryable)
 ├── OutputInvalid           the model's answer does not have the promised shape, also after repairs
+├── ToolFailed              a tool raised; whether it had an effect is not known
 └── RunError                a run cannot go on: interrupted, refused, over budget, no such run
 """
 
@@ -42,6 +43,7 @@ __all__ = [
     "StorageError",
     "StorageLocked",
     "StreamBroken",
+    "ToolFailed",
     "UnknownName",
 ]
 
@@ -80,7 +82,7 @@ class UnknownName(ConfigError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, mend: str = "") -> None:
         names = sorted(known)
-        close = difflib.get_close_matches(name, names, n=1)
+        close = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
         self.suggestion = close[0] if close else None
         guess = f'did you mean "{self.suggestion}"?' if self.suggestion else ""
         listed = f"known: {', '.join(names)}" if names else "there are none"
@@ -170,6 +172,10 @@ class OutputInvalid(ShoalError):
         super().__init__(what, why=why, mend=mend)
         self.text = text
         """The last answer as the model gave it."""
+
+
+class ToolFailed(ShoalError):
+    """A tool raised in the middle of its work."""
 
 
 class RunError(ShoalError):

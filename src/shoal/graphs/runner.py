@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
+from langsmith import tracing_context
+
 from shoal.agents import check_text
 from shoal.core.errors import RunError
 from shoal.graphs.checkpoint import Checkpoints
@@ -83,12 +85,14 @@ class TeamRunner:
             return await self._conclude(row.id, state.values)
         # A run that was killed between its admission and its first checkpoint starts from its request.
         start = None if state.next else {"run_id": row.id, "request": row.input}
+        await self._ledger.mark_run(row.id, "running")
         return await self._see_through(row.id, start)
 
     async def _see_through(self, run_id: str, start: Mapping[str, Any] | None) -> Result:
         try:
-            await self._ledger.mark_run(run_id, "running")
             with (
+                # Environment variables of LangSmith would send every request and answer to its servers.
+                tracing_context(enabled=False),
                 self._spans.open(WorkflowSpan(team=self._name, run_id=run_id)),
                 self._checkpoints.errors() if self._checkpoints else nullcontext(),
             ):

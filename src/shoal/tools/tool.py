@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from shoal.core.chat import JsonSchema
-from shoal.core.errors import ConfigError, OutputInvalid, StorageError
+from shoal.core.errors import ConfigError, OutputInvalid, StorageError, ToolFailed
 
 __all__ = ["Effect", "Tool"]
 
@@ -80,7 +80,8 @@ class Tool:
         """Validate the arguments, run the function, and return its result as text (JSON unless a str).
 
         Raises:
-            OutputInvalid: the model's arguments do not fit, or the function raised: the model may try again.
+            OutputInvalid: the arguments do not fit; nothing was done.
+            ToolFailed: the function raised.
             ConfigError, StorageError: raised by the function itself; no model can mend these.
         """
         given, named = self._validated(arguments)
@@ -90,10 +91,8 @@ class Tool:
         except (ConfigError, StorageError):
             raise
         except Exception as error:
-            raise OutputInvalid(
-                f"the tool {self.name} failed",
-                text=str(dict(arguments)),
-                why=f"{type(error).__name__}: {error}",
+            raise ToolFailed(
+                f"the tool {self.name} failed", why=f"{type(error).__name__}: {error}"
             ) from error
 
     def _validated(self, arguments: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field, TypeAdapter
 
-from shoal.core.errors import ConfigError, OutputInvalid, StorageError
+from shoal.core.errors import ConfigError, OutputInvalid, StorageError, ToolFailed
 from shoal.tools import Tool
 
 
@@ -89,7 +89,7 @@ async def test_what_the_function_raises_is_not_taken_for_wrong_arguments() -> No
         """Read a number."""
         return TypeAdapter(int).validate_python(text)
 
-    with pytest.raises(OutputInvalid, match="the tool parse failed") as caught:
+    with pytest.raises(ToolFailed, match="the tool parse failed") as caught:
         await Tool.of(parse).call({"text": "many"})
     assert "ValidationError" in caught.value.why
 
@@ -108,7 +108,7 @@ async def test_a_result_that_is_no_data_is_a_failure_of_the_tool() -> None:
         """Open something."""
         return threading.Lock()
 
-    with pytest.raises(OutputInvalid, match="the tool opened failed"):
+    with pytest.raises(ToolFailed, match="the tool opened failed"):
         await Tool.of(opened).call({})
 
 
