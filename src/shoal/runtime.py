@@ -20,6 +20,7 @@ from shoal.models.breaker import Breaker, BreakerModel
 from shoal.models.deadline import DeadlineModel, Deadlines
 from shoal.models.limit import LimitedModel
 from shoal.models.network import build_client, build_transport
+from shoal.models.ollama_info import is_cloud_name
 from shoal.models.ollama_library import OllamaLibrary
 from shoal.models.retry import RetryingModel
 from shoal.tracing.cost import DEFAULT_PRICES, CostModel, Hardware
@@ -274,7 +275,7 @@ class LocalRuntime:
             DeadlineModel(adapter, deadlines), parallel=self._parallel(engine), max_queue=serving.max_queue
         )
         recorder = Recorder(ledger=self.ledger, costs=self.costs, meter=self._meter(engine), spans=self.spans)
-        recorded = RecordedModel(limited, recorder, remote=self._is_remote(engine))
+        recorded = RecordedModel(limited, recorder, remote=self._is_remote(adapter.name))
         breaker = self._breakers.setdefault(host, Breaker(host))
         return RetryingModel(BreakerModel(recorded, breaker), attempts=serving.attempts)
 
@@ -289,13 +290,21 @@ class LocalRuntime:
             case _:
                 return FUNCTION_THREADS
 
-    def _is_remote(self, engine: str) -> bool:
-        """Whether calls are charged by a provider instead of wearing this machine."""
+    async def is_remote(self, model: str | ChatModel) -> bool:
+        """Whether a model's work is done on another machine.
+
+        Raises:
+            ConfigError: see `resolve`.
+        """
+        return self._is_remote(model.name if not isinstance(model, str) else str(await self.resolve(model)))
+
+    def _is_remote(self, name: str) -> bool:
+        engine, _, model = name.partition(":")
         match engine:
             case "openai":
                 return _host(self.settings.openai.url or "") not in LOOPBACK
             case "ollama":
-                return _host(self.settings.ollama_url) not in LOOPBACK
+                return _host(self.settings.ollama_url) not in LOOPBACK or is_cloud_name(model)
             case _:
                 return False
 

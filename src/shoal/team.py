@@ -19,7 +19,7 @@ from shoal.core.model_name import parse_model_name
 from shoal.core.port import ChatModel, RoutePort
 from shoal.core.sync import run_sync
 from shoal.router import Router
-from shoal.router.escalation import Certificate, Escalation, Policy
+from shoal.router.escalation import Budget, Certificate, Escalation, Policy
 from shoal.runtime import LocalRuntime
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ class Team:
         self.settings = settings or load_settings(find_root())
         self._check(agents)
         self._given_router = router
-        self._judge = Policy(escalation or self.settings.escalation, certificates=certificates)
+        self._escalation = escalation or self.settings.escalation
+        _refuse_what_is_not_enforced(self._escalation)
+        self._judge = Policy(self._escalation, certificates=certificates)
         self._durable = durable
         self._live: dict[asyncio.AbstractEventLoop, _Live] = {}
 
@@ -84,7 +86,7 @@ class Team:
         """The team as a LangGraph graph, without a checkpointer: to inspect or draw. `run` runs it."""
         from shoal.graphs import build_team_graph
 
-        return build_team_graph(self._parts(LocalRuntime(self.settings))).compile()
+        return build_team_graph(self._parts(LocalRuntime(self.settings), self.large)).compile()
 
     async def run(self, request: str, *, thread_id: str | None = None) -> "Result":
         """Answer a request.
@@ -135,12 +137,18 @@ class Team:
     ) -> None:
         await self.aclose()
 
-    def _parts(self, runtime: LocalRuntime) -> Any:
+    def _parts(self, runtime: LocalRuntime, large: str | ChatModel | None) -> Any:
         from shoal.graphs import TeamParts
 
         return TeamParts(
-            agents=self.agents, router=self.router, judge=self._judge, runtime=runtime, large=self.large
+            agents=self.agents, router=self.router, judge=self._judge, runtime=runtime, large=large
         )
+
+    async def _permitted_large(self, runtime: LocalRuntime) -> str | ChatModel | None:
+        """The large model, unless it is on another machine and nothing may go there."""
+        if self.large is None or self._escalation.consent != "never":
+            return self.large
+        return None if await runtime.is_remote(self.large) else self.large
 
     def _here(self) -> "_Live":
         loop = asyncio.get_running_loop()
@@ -160,7 +168,11 @@ class Team:
                 checkpoints = (
                     await live.stack.enter_async_context(open_checkpoints(path)) if self._durable else None
                 )
-                live.runner = TeamRunner(self.name, self._parts(live.runtime), checkpoints)
+                live.runner = TeamRunner(
+                    self.name,
+                    self._parts(live.runtime, await self._permitted_large(live.runtime)),
+                    checkpoints,
+                )
             return live.runner
 
     def _check(self, agents: Sequence[Agent[Any]]) -> None:
@@ -176,6 +188,22 @@ class Team:
             names = [agent.name for agent in agents]
             twice = next(name for name in names if names.count(name) > 1)
             raise ConfigError(f"two agents are called {twice}", mend="give every agent a name of its own")
+
+
+def _refuse_what_is_not_enforced(escalation: Escalation) -> None:
+    """A limit that nothing holds to is worse than none."""
+    if escalation.consent == "ask":
+        raise ConfigError(
+            'consent = "ask" cannot be kept yet',
+            why="this version has no way to pause a run for a person",
+            mend='consent = "never" keeps everything on this machine, "allow" does not ask',
+        )
+    if escalation.budget != Budget():
+        raise ConfigError(
+            "a budget for escalations cannot be kept yet",
+            why="this version does not count against it",
+            mend='leave it out; large = None or consent = "never" spends nothing',
+        )
 
 
 class _Live:

@@ -74,6 +74,7 @@ def build_telemetry(endpoint: Endpoint | None) -> Telemetry:
             why="spans are sent as OTLP over HTTP, usually to port 4318",
             mend='write it as "http://127.0.0.1:4318"',
         )
+    import requests
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.metrics import MeterProvider
@@ -85,15 +86,18 @@ def build_telemetry(endpoint: Endpoint | None) -> Telemetry:
     from shoal.tracing.span_queue import SpanQueue
 
     url, headers = endpoint.url.rstrip("/"), dict(endpoint.headers or {})
+    # Proxies of the environment would carry spans off a machine that may send nothing.
+    session = requests.Session()
+    session.trust_env = False
     resource = Resource.create({"service.name": endpoint.service})
     span_queue = SpanQueue(
-        OTLPSpanExporter(f"{url}/v1/traces", headers=headers, timeout=SEND_TIMEOUT_S),
+        OTLPSpanExporter(f"{url}/v1/traces", headers=headers, timeout=SEND_TIMEOUT_S, session=session),
         close_s=endpoint.close_s,
     )
     tracers = TracerProvider(resource=resource)
     tracers.add_span_processor(span_queue)
     metrics = PeriodicExportingMetricReader(
-        OTLPMetricExporter(f"{url}/v1/metrics", headers=headers, timeout=SEND_TIMEOUT_S),
+        OTLPMetricExporter(f"{url}/v1/metrics", headers=headers, timeout=SEND_TIMEOUT_S, session=session),
         export_interval_millis=METRICS_EVERY_S * 1000,
         export_timeout_millis=SEND_TIMEOUT_S * 1000,
     )

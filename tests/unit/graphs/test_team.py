@@ -9,6 +9,7 @@ from shoal import Agent, Team
 from shoal.config import Settings
 from shoal.core.chat import ChatRequest
 from shoal.core.errors import ConfigError, EngineDown, InputError, ModelMissing, RunError, UnknownName
+from shoal.router.escalation import Budget, Escalation
 from shoal.testing.fixed_router import FixedRouter
 from shoal.testing.scripted import ScriptedModel, Turn
 
@@ -203,3 +204,30 @@ async def test_agents_are_nodes_of_the_graph(make_team: Any) -> None:
     assert {"route", "one", "two", "judge", "large", "merge"} <= set(drawn.nodes)
     edges = {(edge.source, edge.target) for edge in drawn.edges}
     assert {("route", "one"), ("one", "judge"), ("judge", "large"), ("large", "judge")} <= edges
+
+
+async def test_consent_never_keeps_a_remote_large_model_out(settings: Settings) -> None:
+    def bad(text: str) -> str:
+        del text
+        return ""
+
+    remote = ScriptedModel("from afar", name="ollama:big:120b-cloud")
+    here = ScriptedModel("from here", name="ollama:big")
+    for large, status in ((remote, "flagged"), (here, "accepted")):
+        async with Team(
+            [Agent("one", job="Do one.", model=bad)],
+            large=large,
+            router=FixedRouter(["one"]),
+            escalation=Escalation(threshold=0.0, consent="never"),
+            settings=settings,
+        ) as team:
+            assert (await team.run("one apple")).steps[0].status == status
+    assert remote.requests == []
+
+
+@pytest.mark.parametrize(
+    "escalation", [Escalation(consent="ask"), Escalation(budget=Budget(calls_per_day=1))]
+)
+def test_promises_that_nothing_keeps_are_refused(settings: Settings, escalation: Escalation) -> None:
+    with pytest.raises(ConfigError, match="cannot be kept yet"):
+        Team([Agent("one", job="Do one.", model="small")], escalation=escalation, settings=settings)
