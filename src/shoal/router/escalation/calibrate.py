@@ -1,0 +1,154 @@
+"""Labelled attempts to a certificate.
+
+The rows are divided once: on some the combiner is fitted and the thresholds are chosen, on the others the
+promise is tested. Which row goes where depends on its key alone, so that the same rows give the same
+certificate in whatever order they come.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shoal.core.decision import Signals
+from shoal.core.errors import InputError
+from shoal.router.escalation.certificate import Certificate, Digests
+from shoal.router.escalation.combiner import Combiner, fit_combiner
+from shoal.router.escalation.fault import find_fault
+from shoal.router.escalation.learn_then_test import (
+    Promise,
+    choose_thresholds,
+    error_bound,
+    rows_needed,
+    walk_thresholds,
+)
+
+__all__ = ["LabelledAttempt", "calibrate", "divide"]
+
+FITTED_SHARE = 0.25
+"""Part of the rows that is fitted on. The strengths of the signals need few rows, the promise many."""
+NEVER = -1.0
+"""Below every threshold: the confidence of an answer with a hard fault."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledAttempt:
+    """One attempt of the agent, and whether a person or grader accepted it."""
+
+    key: str
+    """What the row is about, usually its input text: rows with the same key are the same row."""
+    signals: Signals
+    acceptable: bool
+    large_acceptable: bool | None = None
+    """Whether the large model's answer to the same input was acceptable; None = it was not asked."""
+
+
+def calibrate(
+    agent: str,
+    rows: Sequence[LabelledAttempt],
+    *,
+    max_error: float,
+    level: float = 0.95,
+    digests: Digests | None = None,
+) -> Certificate:
+    """Find the loosest threshold that can be promised to keep at most `max_error` wrong answers.
+
+    Too few rows, or signals that tell nothing: the certificate comes with threshold None and says how many
+    rows would do. About a second for 500 rows.
+
+    Args:
+        agent: whose attempts these are.
+        rows: a random sample of what the agent will meet; each key once.
+        max_error: share of wrong answers among those kept, in (0, 1).
+        level: probability that the promise holds, in (0, 1).
+        digests: of the agent as it made the attempts.
+
+    Raises:
+        InputError: fewer than two rows, or a row that occurs twice.
+    """
+    _check(agent, rows)
+    fitted, tested = divide(rows)
+    combiner, confidences = _fit([row for row in fitted if not _faulty(row)])
+    wrong = [not row.acceptable for row in fitted]
+    known = iter(confidences)
+    fitted_scores = [NEVER if _faulty(row) else next(known) for row in fitted]
+    tested_scores = [NEVER if _faulty(row) else combiner.confidence(row.signals) for row in tested]
+    tested_wrong = [not row.acceptable for row in tested]
+    thresholds = [
+        threshold
+        for threshold in choose_thresholds(
+            fitted_scores, wrong, tested=len(tested), max_error=max_error, level=level
+        )
+        if threshold > NEVER
+    ]
+    promise = walk_thresholds(tested_scores, tested_wrong, thresholds, max_error=max_error, level=level)
+    needed = None
+    if promise is None:
+        share = 1 - FITTED_SHARE
+        needed = rows_needed(
+            fitted_scores + tested_scores,
+            wrong + tested_wrong,
+            max_error=max_error,
+            level=level,
+            tested_share=share,
+        )
+    low, high = _interval(promise, len(tested), level)
+    return Certificate(
+        agent=agent,
+        threshold=promise.threshold if promise else None,
+        max_error=max_error,
+        level=level,
+        rows_fitted=len(fitted),
+        rows_tested=len(tested),
+        kept=promise.kept if promise else 0,
+        wrong=promise.wrong if promise else 0,
+        error_bound=promise.bound if promise else None,
+        share_local=promise.kept / len(tested) if promise else 0.0,
+        share_low=low,
+        share_high=high,
+        rows_needed=needed,
+        combiner=combiner,
+        digests=digests or Digests(),
+    )
+
+
+def divide(rows: Sequence[LabelledAttempt]) -> tuple[list[LabelledAttempt], list[LabelledAttempt]]:
+    """Rows to fit on, and rows to test on."""
+    ordered = sorted(rows, key=lambda row: hashlib.sha256(row.key.encode()).digest())
+    edge = max(1, round(len(ordered) * FITTED_SHARE))
+    return ordered[:edge], ordered[edge:]
+
+
+def _check(agent: str, rows: Sequence[LabelledAttempt]) -> None:
+    if len(rows) < 2:
+        raise InputError(
+            f"{agent} has {len(rows)} labelled rows",
+            why="a promise rests on counted answers",
+            mend="label some: an input and the expected output a row",
+        )
+    twice = [key for key, times in Counter(row.key for row in rows).items() if times > 1]
+    if twice:
+        raise InputError(
+            f"{len(twice)} labelled rows occur more than once, first {twice[0][:60]!r}",
+            why="a row that is fitted on and tested on makes the promise false",
+            mend="remove the duplicates",
+        )
+
+
+def _fit(rows: Sequence[LabelledAttempt]) -> tuple[Combiner, list[float]]:
+    # With faults only there is nothing to learn; one unacceptable attempt stands for them.
+    attempts = [row.signals for row in rows] or [Signals()]
+    acceptable = [row.acceptable for row in rows] or [False]
+    large = [row.large_acceptable for row in rows if row.large_acceptable is not None]
+    return fit_combiner(attempts, acceptable, large if rows and len(large) == len(rows) else None)
+
+
+def _faulty(row: LabelledAttempt) -> bool:
+    return find_fault(row.signals, None) is not None
+
+
+def _interval(promise: Promise | None, tested: int, level: float) -> tuple[float, float]:
+    """Clopper-Pearson interval of the share kept."""
+    kept = promise.kept if promise else 0
+    two_sided = (1 + level) / 2
+    return 1 - error_bound(tested - kept, tested, two_sided), error_bound(kept, tested, two_sided)
