@@ -4,8 +4,12 @@ A project's root goes to the front of this process's `sys.path`, so that `agents
 `from tools.lookup import quote`. Where there is no project, the shipped one (`starter`) is used.
 """
 
+import hashlib
 import importlib
+import json
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,10 +26,11 @@ from shoal.team import Team
 if TYPE_CHECKING:
     from langgraph.graph import CompiledStateGraph, StateGraph
 
-__all__ = ["Project", "load_trained", "open_project", "starter_root"]
+__all__ = ["Project", "open_project", "starter_root"]
 
 PACKAGE = Path(__file__).parent
 EXAMPLES = "examples.jsonl"
+LEARNT_FROM = "learnt_from"
 
 
 @dataclass(frozen=True)
@@ -57,18 +62,24 @@ class Project:
 
     @cached_property
     def router(self) -> Router:
-        """The trained router in router/, trained now if its examples or the agents have changed.
+        """Learnt from router/examples.jsonl and the agents' jobs; kept, and learnt anew when either changes.
 
         Raises:
-            StorageError: router/ cannot be read.
-            ConfigError: its examples name agents that do not exist.
+            StorageError: what was learnt cannot be kept.
+            ConfigError: the examples cannot be read.
         """
-        folder, jobs = self.root / "router", {agent.name: agent.job for agent in self.agents}
-        router = load_trained(folder)
-        if router is not None and set(router.agents) == set(jobs):
-            return router
-        examples = folder / EXAMPLES
-        return Router.fit(examples if examples.is_file() else (), jobs=jobs)
+        examples = self.root / "router" / EXAMPLES
+        jobs = {agent.name: agent.job for agent in self.agents}
+        learnt_from = _digest(examples, jobs)
+        folder = self.settings.data_path / "router"
+        marker = folder / LEARNT_FROM
+        if marker.is_file() and marker.read_text(encoding="utf-8") == learnt_from:
+            with suppress(StorageDamaged):  # of another version or embedder: it is learnt again
+                return Router.load(folder)
+        router = Router.fit(examples if examples.is_file() else (), jobs=jobs)
+        router.save(folder)
+        marker.write_text(learnt_from, encoding="utf-8")
+        return router
 
     def team(self, *, only: str | None = None) -> Team:
         """The agents of this project as one team; or `only` one of them, which then gets every request.
@@ -157,12 +168,10 @@ def starter_root() -> Path:
     return packaged if packaged.is_dir() else PACKAGE.parents[1]
 
 
-def load_trained(folder: Path) -> Router | None:
-    """The router trained from the examples that are in `folder` now; None = there is none."""
-    try:
-        return Router.load(folder)
-    except StorageDamaged:
-        return None
+def _digest(examples: Path, jobs: Mapping[str, str]) -> str:
+    """Of everything a router is learnt from."""
+    content = examples.read_bytes() if examples.is_file() else b""
+    return hashlib.sha256(content + json.dumps(jobs, sort_keys=True).encode()).hexdigest()
 
 
 def _python_files(folder: Path) -> list[Path]:
