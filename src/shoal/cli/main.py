@@ -4,6 +4,7 @@ Start-up has to stay under 0.4 s, so modules of this package import typer and pl
 needs is imported when it runs.
 """
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -55,6 +56,10 @@ def root(
 
 def main() -> None:
     """Run the command line; a `ShoalError` becomes its three lines and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A model's JSON can hold halves of surrogate pairs, which no encoding has.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except ShoalError as error:

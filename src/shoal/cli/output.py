@@ -21,9 +21,7 @@ STATUS_STYLES = {"accepted": "green", "escalated": "yellow", "flagged": "red", "
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout; dataclasses become objects."""
-    text = json.dumps(value, default=_plain, ensure_ascii=False, indent=2)
-    # A model's JSON can hold halves of surrogate pairs, which UTF-8 does not have.
-    typer.echo(text.encode(errors="backslashreplace"))
+    typer.echo(json.dumps(value, default=_plain, ensure_ascii=False, indent=2))
 
 
 def console(*, stderr: bool = False) -> "Console":

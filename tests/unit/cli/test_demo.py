@@ -1,0 +1,58 @@
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Shoal = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def write(project: Path, *lines: str) -> str:
+    (project / "inbox.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "inbox.jsonl"
+
+
+def test_a_demo_over_an_inbox_of_ones_own(shoal: Shoal, project: Path) -> None:
+    inbox = write(project, *(json.dumps({"text": f"Read the number of order A{n}"}) for n in range(6)))
+    done = shoal("demo", inbox, "--json", "--limit", "5")
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout)
+    assert [result["steps"][0]["output"]["order_id"] for result in shown["results"]] == [
+        f"A{n}" for n in range(5)
+    ]
+    totals = shown["totals"]
+    assert (totals["messages"], totals["subtasks"], totals["kept_local"], totals["flagged"]) == (5, 5, 1, 0)
+    assert totals["agents"][0]["agent"] == "orders"
+    assert len(json.loads(shoal("runs", "--json").stdout)) == 5
+
+
+def test_the_table_shows_every_agent_and_where_the_ledger_is(shoal: Shoal, project: Path) -> None:
+    done = shoal("demo", write(project, '{"text": "Read the number of order A7"}'))
+    assert done.returncode == 0, done.stderr
+    assert "orders" in done.stdout
+    assert "1 subtasks of 1 messages" in done.stdout
+    assert str(project / ".shoal") in done.stdout
+
+
+@pytest.mark.parametrize("line", ["not json", "[]", '{"text": "  "}'])
+def test_a_line_that_is_no_message_is_named(shoal: Shoal, project: Path, line: str) -> None:
+    done = shoal("demo", write(project, '{"text": "Read order A7"}', "", line))
+    assert done.returncode == 1
+    assert "inbox.jsonl, line 3 is not a message" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_message_that_cannot_be_answered_ends_it_with_its_own_error(shoal: Shoal, project: Path) -> None:
+    good = json.dumps({"text": "Read the number of order A7"})
+    bad = json.dumps({"text": "a\0b"})
+    done = shoal("demo", write(project, good, bad, good))
+    assert done.returncode == 1
+    assert "NUL bytes" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_inbox_that_is_not_there(shoal: Shoal) -> None:
+    done = shoal("demo", "absent.jsonl")
+    assert done.returncode == 1
+    assert "absent.jsonl cannot be read" in done.stderr
