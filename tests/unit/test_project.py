@@ -1,0 +1,142 @@
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from shoal.core.errors import ConfigError, UnknownName
+from shoal.project import Project, open_project, starter_root
+
+AGENT = """
+from shoal import Agent
+from tools.shapes import shape
+{name} = Agent("{name}", job="Do {name}.", model=shape)
+"""
+
+
+@pytest.fixture(autouse=True)
+def fresh_imports(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """A process works on one project; here each test stands for a process."""
+    packages = ("agents", "tools", "graphs")
+    for name in [name for name in sys.modules if name.split(".")[0] in packages]:
+        monkeypatch.delitem(sys.modules, name)
+    path = list(sys.path)
+    yield
+    sys.path[:] = path
+    for name in [name for name in sys.modules if name.split(".")[0] in packages]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for folder in ("agents", "tools", "graphs"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "__init__.py").touch()
+    (tmp_path / "tools" / "shapes.py").write_text("def shape(text: str) -> str:\n    return text.upper()\n")
+    (tmp_path / "agents" / "first.py").write_text(AGENT.format(name="one"))
+    (tmp_path / "agents" / "second.py").write_text(AGENT.format(name="two"))
+    (tmp_path / "shoal.toml").write_text('engine = "embedded"\n')
+    return tmp_path
+
+
+def add(root: Path, path: str, text: str) -> Project:
+    (root / path).write_text(text)
+    return open_project(root)
+
+
+def test_agents_of_all_files_are_found_in_order_and_may_import_tools(root: Path) -> None:
+    inner = root / "agents"
+    project = open_project(inner)
+    assert project.root == root
+    assert [agent.name for agent in project.agents] == ["one", "two"]
+    assert project.agent("two").run_sync("hello").output == "HELLO"
+
+
+async def test_a_team_of_one_agent_gets_every_request(root: Path) -> None:
+    async with open_project(root).team(only="two") as team:
+        result = await team.run("anything at all")
+    assert (result.steps[0].agent, result.answer) == ("two", "ANYTHING AT ALL")
+    assert team.name == root.name
+
+
+def test_an_agent_nobody_has_is_named_with_the_nearest(root: Path) -> None:
+    with pytest.raises(UnknownName) as caught:
+        open_project(root).team(only="twoo")
+    assert caught.value.suggestion == "two"
+
+
+def test_an_agent_imported_by_another_file_is_one_agent(root: Path) -> None:
+    project = add(root, "agents/third.py", "from agents.first import one as same\n")
+    assert [agent.name for agent in project.agents] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "said"),
+    [
+        ("agents/third.py", AGENT.format(name="one"), "second agent called one"),
+        ("agents/third.py", "def f(:\n", "third.py cannot be imported"),
+        ("agents/third.py", "import nothing_of_the_kind\n", "third.py cannot be imported"),
+        ("agents/third.py", "1 / 0\n", "third.py cannot be imported"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(root: Path, path: str, text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        _ = add(root, path, text).agents
+
+
+def test_a_wrong_agent_keeps_its_own_error(root: Path) -> None:
+    text = 'from shoal import Agent\nx = Agent("Bad Name", job="x", model="y")\n'
+    with pytest.raises(ConfigError, match="cannot name an agent"):
+        _ = add(root, "agents/third.py", text).agents
+
+
+def test_a_project_without_agents_says_how_to_start(tmp_path: Path) -> None:
+    (tmp_path / "shoal.toml").touch()
+    with pytest.raises(ConfigError, match="no agent is defined"):
+        _ = open_project(tmp_path).agents
+
+
+def test_a_package_of_the_same_name_that_was_imported_first_is_named(
+    root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    (other / "agents").mkdir()
+    (other / "agents" / "__init__.py").touch()
+    (other / "agents" / "first.py").write_text("")
+    sys.path.insert(0, str(other))
+    __import__("agents.first")
+    with pytest.raises(ConfigError, match="is hidden by"):
+        _ = open_project(root).agents
+
+
+GRAPH = """
+from langgraph.graph import END, START, StateGraph
+graph = StateGraph(dict)
+graph.add_node("only", lambda state: {"done": True})
+graph.add_edge(START, "only")
+graph.add_edge("only", END)
+"""
+
+
+@pytest.mark.parametrize("more", ["", "graph = graph.compile()\n"])
+async def test_a_graph_is_compiled_once(root: Path, more: str) -> None:
+    graph = add(root, "graphs/mine.py", GRAPH + more).graph("mine")
+    assert await graph.ainvoke({"x": 1}) == {"done": True}
+
+
+def test_a_graph_that_is_not_there_or_has_another_name(root: Path) -> None:
+    project = add(root, "graphs/mine.py", "other = 1\n")
+    with pytest.raises(UnknownName) as caught:
+        project.graph("mines")
+    assert caught.value.suggestion == "mine"
+    with pytest.raises(ConfigError, match='defines no "graph"'):
+        project.graph("mine")
+
+
+def test_without_a_project_it_is_the_shipped_one_and_its_data_goes_to_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    project = open_project(tmp_path)
+    assert project.root == starter_root()
+    assert project.settings.data_path == tmp_path / "share" / "shoal"
