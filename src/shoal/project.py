@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from shoal.agents import Agent
 from shoal.config import Settings, find_root, load_settings
-from shoal.core.errors import ConfigError, ShoalError, StorageDamaged, UnknownName
+from shoal.core.errors import ConfigError, ShoalError, StorageDamaged, StorageError, UnknownName
 from shoal.router import Router
 from shoal.router.sole import SoleRouter
 from shoal.team import Team
@@ -77,8 +77,15 @@ class Project:
             with suppress(StorageDamaged):  # of another version or embedder: it is learnt again
                 return Router.load(folder)
         router = Router.fit(examples if examples.is_file() else (), jobs=jobs)
-        router.save(folder)
-        marker.write_text(learnt_from, encoding="utf-8")
+        try:
+            router.save(folder)
+            marker.write_text(learnt_from, encoding="utf-8")
+        except (StorageError, OSError) as error:
+            raise StorageError(
+                f"what the router learnt cannot be kept in {folder}",
+                why=str(error),
+                mend="set data_dir in shoal.toml, or SHOAL_DATA_DIR, to a folder that can be written",
+            ) from error
         return router
 
     def team(self, *, only: str | None = None) -> Team:
