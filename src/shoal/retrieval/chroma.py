@@ -45,6 +45,20 @@ class ChromaRetriever:
         """
         return await asyncio.to_thread(self._search, query, limit)
 
+    def exists(self) -> bool:
+        """Whether there is an index to search. Blocks.
+
+        Raises:
+            StorageDamaged, StorageError: see `search`.
+        """
+        with self._loading:
+            return self._collection.revision() is not None
+
+    def close(self) -> None:
+        """Give back Chroma's files and connections; they are opened again when needed."""
+        with self._loading:
+            self._collection.close()
+
     def _search(self, query: str, limit: int) -> tuple[Passage, ...]:
         loaded = self._load()
         vector = self._embedder.embed([query])[0]

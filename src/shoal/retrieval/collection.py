@@ -7,30 +7,24 @@ they are never written here (`SYNC_NEVER`): everything lasting is in SQLite, vec
 """
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shoal.core.errors import StorageDamaged
-from shoal.core.passage import Passage
-from shoal.retrieval.connection import (
-    DATABASE,
-    IndexPlace,
-    close_client,
-    mapped_errors,
-    open_client,
-    remove_files,
-)
+from shoal.retrieval.connection import IndexPlace, mapped_errors
+from shoal.retrieval.embedded import EmbeddedHome
+from shoal.retrieval.home import Home
+from shoal.retrieval.record import Contents, StoredChunk, parse_chunk, write_metadata
+from shoal.retrieval.server import ServerHome
 
 if TYPE_CHECKING:
     from chromadb import Collection
-    from chromadb.api.client import Client
 
-__all__ = ["ChunkCollection", "Contents", "StoredChunk"]
+__all__ = ["ChunkCollection"]
 
 FORMAT = 1
 """Of the metadata written here."""
@@ -41,136 +35,89 @@ PAGE = 1000
 """Chunks per request to Chroma."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredChunk:
-    id: str
-    passage: Passage
-    document: str
-    """sha256 of the file the chunk was cut from."""
-    number: int
-    """Place among the chunks of its document, from 0."""
-    count: int
-    """Chunks of its document."""
-    checksum: str
-    """Of the vector."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
-    chunks: tuple[StoredChunk, ...]
-    vectors: NDArray[np.float32]
-    """(len(chunks), dimension), L2-normalised, in the order of `chunks`."""
-    revision: str
-
-
 class ChunkCollection:
-    """One collection. Its methods block; call them in a worker thread. Safe to use from several."""
+    """One collection. Its methods block; use an object in one thread at a time.
+
+    All raise `StorageDamaged` where Chroma cannot read what it holds, and `StorageError` where the server
+    does not answer or the disk is full, read-only or failing.
+    """
 
     def __init__(self, place: IndexPlace, *, embedder: str, dimension: int, chunking: str) -> None:
         self.place = place
+        self._dimension = dimension
         self._made_by = {
             "format": FORMAT,
             "embedder": embedder,
             "dimension": dimension,
             "chunking": chunking,
         }
-        self._client: Client | None = None
+        self._home: Home = EmbeddedHome(place) if place.url is None else ServerHome(place, place.url)
 
     def revision(self) -> str | None:
-        """Changes with every finished `shoal index add`; None = there is no index yet.
-
-        Raises:
-            StorageDamaged: Chroma cannot read it, or it was made with another embedder or chunking.
-            StorageError: the server does not answer; disk full or read-only.
-        """
-        collection = self._find()
-        return None if collection is None else str((collection.metadata or {}).get("revision", ""))
+        """Changes with every `commit`; None = there is no index yet."""
+        return self._home.revision()
 
     def read(self) -> Contents | None:
         """Everything in the collection; None = there is no index yet.
 
         A reader may run into a writer's change half done (Chroma keeps texts and vectors apart): it tries
-        again with a fresh connection before it calls that damage.
+        again with a fresh client before it calls that damage.
 
         Raises:
-            StorageDamaged, StorageError: see `revision`.
+            StorageDamaged: also when the index was made with another embedder or chunking.
+            StorageError: see the class.
         """
         for _ in range(READ_ATTEMPTS - 1):
             with suppress(StorageDamaged):
                 return self._read()
         return self._read()
 
-    def _read(self) -> Contents | None:
-        if self.place.url is None:
-            # An open engine does not learn of vectors that another process wrote.
-            self.close()
-        collection = self._find()
-        if collection is None:
-            return None
-        chunks: list[StoredChunk] = []
-        vectors = [np.empty((0, int(self._made_by["dimension"])), np.float32)]
-        with mapped_errors(self.place):
-            for offset in range(0, collection.count(), PAGE):
-                page = collection.get(
-                    limit=PAGE, offset=offset, include=["documents", "metadatas", "embeddings"]
-                )
-                rows = zip(page["ids"], page["documents"] or (), page["metadatas"] or (), strict=True)
-                chunks += [self._parse(id_, text, metadata) for id_, text, metadata in rows]
-                if page["ids"]:
-                    vectors.append(np.asarray(page["embeddings"], np.float32))
-            whole = len({chunk.id for chunk in chunks}) == len(chunks) == collection.count()
-        if self.place.url is None:
-            # It would keep what it read in memory.
-            self.close()
-        if not whole:
-            raise StorageDamaged(
-                f"the index {self.place.name} changes while it is read", mend=self.place.rebuild
-            )
-        revision = str((collection.metadata or {}).get("revision", ""))
-        return Contents(chunks=tuple(chunks), vectors=np.concatenate(vectors), revision=revision)
-
-    def create(self) -> None:
-        """Make the collection where there is none.
+    @contextmanager
+    def renewed(self) -> Generator[None]:
+        """Start anew: what the block writes takes the index's place when it ends without an error.
 
         Raises:
-            StorageDamaged, StorageError: see `revision`.
+            StorageError: see the class.
         """
-        if self._find() is not None:
-            return
-        with mapped_errors(self.place, writing=True):
-            _ = self._connect().create_collection(
-                self.place.name,
-                embedding_function=None,
-                metadata={**self._made_by, "revision": uuid.uuid4().hex},
-                # Inner product keeps vectors as given; "cosine" would store them normalised once more,
-                # which changes their last bits and with them their checksums.
-                configuration={"hnsw": {"space": "ip", "sync_threshold": SYNC_NEVER, "max_neighbors": 8}},
-            )
+        with self._home.renewed():
+            with mapped_errors(self.place, writing=True):
+                _ = self._home.writing().create_collection(
+                    self.place.name,
+                    embedding_function=None,
+                    metadata={**self._made_by, "revision": uuid.uuid4().hex},
+                    # Inner product keeps vectors as given; "cosine" would store them normalised once more,
+                    # which changes their last bits and with them their checksums.
+                    configuration={"hnsw": {"space": "ip", "sync_threshold": SYNC_NEVER, "max_neighbors": 8}},
+                )
+            yield
 
     def write(self, chunks: Sequence[StoredChunk], vectors: NDArray[np.float32]) -> None:
         """Add chunks, or replace those with the same id. One transaction per 1,000.
 
         Raises:
-            StorageDamaged, StorageError: see `revision`.
+            StorageError: see the class.
         """
         with mapped_errors(self.place, writing=True):
-            collection = self._existing()
+            collection = self._changing()
             for page in _pages(len(chunks)):
                 collection.upsert(
                     ids=[chunk.id for chunk in chunks[page]],
                     embeddings=vectors[page],
                     documents=[chunk.passage.text for chunk in chunks[page]],
-                    metadatas=[_metadata(chunk) for chunk in chunks[page]],
+                    metadatas=[write_metadata(chunk) for chunk in chunks[page]],
                 )
 
     def delete(self, ids: Sequence[str]) -> None:
-        """Remove chunks; ids that are not there are ignored.
+        """Remove chunks; ids that are not there are ignored. `purge` removes their text from the disk.
 
         Raises:
-            StorageDamaged, StorageError: see `revision`.
+            StorageError: see the class.
         """
+        if not ids:
+            return
+        self._home.deleting()
         with mapped_errors(self.place, writing=True):
-            collection = self._existing()
+            collection = self._changing()
             for page in _pages(len(ids)):
                 _ = collection.delete(ids=list(ids[page]))
 
@@ -178,54 +125,69 @@ class ChunkCollection:
         """Tell readers that there is something new.
 
         Raises:
-            StorageDamaged, StorageError: see `revision`.
+            StorageError: see the class.
         """
-        with mapped_errors(self.place, writing=True):
-            self._existing().modify(metadata={**self._made_by, "revision": uuid.uuid4().hex})
+        self._home.commit()
 
-    def drop(self) -> None:
-        """Remove the collection, or its files where Chroma can no longer read them.
+    def purge(self) -> None:
+        """Leave nothing of deleted chunks on the disk: Chroma keeps their text in its log.
+
+        Writes everything else anew, about 2 ms a chunk. Does nothing when nothing was deleted since the last
+        complete purge, and nothing on a server.
 
         Raises:
-            StorageError: the server does not answer; files cannot be removed.
+            StorageDamaged, StorageError: see the class.
         """
-        from chromadb.errors import NotFoundError
-
-        try:
-            with mapped_errors(self.place), suppress(NotFoundError):
-                self._connect().delete_collection(self.place.name)
-        except StorageDamaged:
-            if self.place.url is not None:
-                raise
-            self.close()
-            remove_files(self.place)
+        if self._home.holds_deleted() and (contents := self.read()) is not None:
+            with self.renewed():
+                self.write(contents.chunks, contents.vectors)
 
     def close(self) -> None:
         """Give back Chroma's files and connections. The next call opens them again."""
-        if self._client is not None:
-            close_client(self._client)
-            self._client = None
+        self._home.close()
 
-    def _find(self) -> "Collection | None":
+    def _read(self) -> Contents | None:
         from chromadb.errors import NotFoundError
 
-        if self.place.url is None and not (self.place.folder / DATABASE).exists():
-            return None
-        with mapped_errors(self.place):
-            try:
-                collection = self._existing()
-            except NotFoundError:
-                return None
-        self._check(collection.metadata or {})
-        return collection
+        # Before reading: what is committed meanwhile shows as another revision at the next look.
+        revision = self._home.revision() or ""
+        with self._home.reading() as client, mapped_errors(self.place), suppress(NotFoundError):
+            if client is not None:
+                collection = client.get_collection(self.place.name, embedding_function=None)
+                self._check(collection.metadata or {})
+                chunks, vectors = self._all_of(collection)
+                return Contents(chunks=chunks, vectors=vectors, revision=revision)
+        return None
 
-    def _existing(self) -> "Collection":
-        return self._connect().get_collection(self.place.name, embedding_function=None)
+    def _all_of(self, collection: "Collection") -> tuple[tuple[StoredChunk, ...], NDArray[np.float32]]:
+        chunks: list[StoredChunk] = []
+        vectors = [np.empty((0, self._dimension), np.float32)]
+        for page in _pages(collection.count()):
+            found = collection.get(
+                limit=PAGE, offset=page.start, include=["documents", "metadatas", "embeddings"]
+            )
+            rows = zip(found["ids"], found["documents"] or (), found["metadatas"] or (), strict=True)
+            chunks += [self._parse(id_, text, metadata) for id_, text, metadata in rows]
+            if found["ids"]:
+                vectors.append(np.asarray(found["embeddings"], np.float32))
+        if not len({chunk.id for chunk in chunks}) == len(chunks) == collection.count():
+            raise StorageDamaged(
+                f"the index {self.place.name} changes while it is read", mend=self.place.rebuild
+            )
+        return tuple(chunks), np.concatenate(vectors)
 
-    def _connect(self) -> "Client":
-        if self._client is None:
-            self._client = open_client(self.place)
-        return self._client
+    def _parse(self, id_: str, text: str | None, metadata: Mapping[str, object] | None) -> StoredChunk:
+        try:
+            return parse_chunk(id_, text, metadata)
+        except (KeyError, ValueError) as error:
+            raise StorageDamaged(
+                f"chunk {id_} of the index {self.place.name} has no readable metadata",
+                why=f"{type(error).__name__}: {error}",
+                mend=self.place.rebuild,
+            ) from error
+
+    def _changing(self) -> "Collection":
+        return self._home.writing().get_collection(self.place.name, embedding_function=None)
 
     def _check(self, metadata: Mapping[str, object]) -> None:
         for key, expected in self._made_by.items():
@@ -236,44 +198,6 @@ class ChunkCollection:
                     why=f"it was made with {key} {found}, here it is {expected}",
                     mend=self.place.rebuild,
                 )
-
-    def _parse(self, id_: str, text: str | None, metadata: Mapping[str, object] | None) -> StoredChunk:
-        fields = metadata or {}
-        try:
-            passage = Passage(
-                text=text or "",
-                source=str(fields["source"]),
-                start=int(str(fields["start"])),
-                end=int(str(fields["end"])),
-                heading=str(fields["heading"]),
-            )
-            return StoredChunk(
-                id=id_,
-                passage=passage,
-                document=str(fields["document"]),
-                number=int(str(fields["number"])),
-                count=int(str(fields["count"])),
-                checksum=str(fields["checksum"]),
-            )
-        except (KeyError, ValueError) as error:
-            raise StorageDamaged(
-                f"chunk {id_} of the index {self.place.name} has no readable metadata",
-                why=f"{type(error).__name__}: {error}",
-                mend=self.place.rebuild,
-            ) from error
-
-
-def _metadata(chunk: StoredChunk) -> dict[str, str | int | float | bool | None]:
-    return {
-        "source": chunk.passage.source,
-        "start": chunk.passage.start,
-        "end": chunk.passage.end,
-        "heading": chunk.passage.heading,
-        "document": chunk.document,
-        "number": chunk.number,
-        "count": chunk.count,
-        "checksum": chunk.checksum,
-    }
 
 
 def _pages(count: int) -> Iterator[slice]:

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from chromadb.api.client import Client
     from chromadb.config import Settings
 
-__all__ = ["DATABASE", "IndexPlace", "close_client", "mapped_errors", "open_client", "remove_files"]
+__all__ = ["IndexPlace", "close_client", "mapped_errors", "open_embedded", "open_server"]
 
-DATABASE = "chroma.sqlite3"
 SQLITE_CODE = re.compile(r"\(code: (\d+)\)")
 """Chroma has one class for every failure of SQLite; the result code is only in its text."""
 DISK_FULL_BYTES = 1 << 20
@@ -46,56 +45,60 @@ class IndexPlace:
     """Of a Chroma server; None = embedded, in `folder`."""
 
 
-def open_client(place: IndexPlace) -> "Client":
-    """Open Chroma. Takes about a second the first time in a process: that is its import.
-
-    Raises:
-        ConfigError: the URL is not one.
-        StorageDamaged: Chroma cannot read its files.
-        StorageError: the server does not answer; the folder cannot be written.
-    """
-    import chromadb
-    from chromadb.config import Settings
-
-    settings = Settings(anonymized_telemetry=False, chroma_otel_collection_endpoint="")
-    if place.url is None:
-        return _open_files(place, settings)
-    url = urlsplit(place.url)
-    if url.scheme not in {"http", "https"} or not url.hostname:
-        raise ConfigError(
-            f'"{place.url}" is not the URL of a Chroma server', mend="write it as http://127.0.0.1:8000"
-        )
-    secure = url.scheme == "https"
-    try:
-        client = chromadb.HttpClient(
-            host=url.hostname, port=url.port or (443 if secure else 8000), ssl=secure, settings=settings
-        )
-    except ValueError as error:  # what Chroma turns every failure to connect into
-        raise _no_server(place, error) from error
-    return cast("Client", client)
-
-
-def _open_files(place: IndexPlace, settings: "Settings") -> "Client":
-    """Open the embedded engine.
+def open_embedded(place: IndexPlace, folder: Path) -> "Client":
+    """Open the Chroma in `folder`. Takes a second the first time in a process: that is Chroma's import.
 
     Chroma shares one engine per path string in a process. Ours must be able to be closed and opened alone:
     an engine that was open while another process wrote does not know the new vectors. So every client gets
     a spelling of the path of its own. That also keeps an engine that failed to start, which Chroma does not
     forget, from being handed out again.
+
+    Raises:
+        StorageDamaged: Chroma cannot read its files.
+        StorageError: the folder cannot be written.
     """
     import chromadb
     from chromadb.errors import ChromaError
 
     with mapped_errors(place):
-        place.folder.mkdir(parents=True, exist_ok=True)
         try:
-            return cast("Client", chromadb.PersistentClient(_own_spelling(place.folder), settings=settings))
+            client = chromadb.PersistentClient(_own_spelling(folder), settings=_settings())
         except (AttributeError, ValueError) as error:
             # What Chroma raises while it cleans up after, or hides, the error that matters.
             cause: BaseException | None = error
             while cause is not None and not isinstance(cause, ChromaError):
                 cause = cause.__context__
             raise _meaning(place, str(cause or error), writing=False) from error
+    return cast("Client", client)
+
+
+def open_server(place: IndexPlace, url: str) -> "Client":
+    """Connect to a Chroma server.
+
+    Raises:
+        ConfigError: the URL is not one.
+        StorageError: the server does not answer.
+    """
+    import chromadb
+
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigError(
+            f'"{url}" is not the URL of a Chroma server', mend="write it as http://127.0.0.1:8000"
+        )
+    secure = parts.scheme == "https"
+    port = parts.port or (443 if secure else 8000)
+    try:
+        client = chromadb.HttpClient(host=parts.hostname, port=port, ssl=secure, settings=_settings())
+    except ValueError as error:  # what Chroma turns every failure to connect into
+        raise _no_server(place, error) from error
+    return cast("Client", client)
+
+
+def _settings() -> "Settings":
+    from chromadb.config import Settings
+
+    return Settings(anonymized_telemetry=False, chroma_otel_collection_endpoint="")
 
 
 def _own_spelling(folder: Path) -> str:
@@ -141,22 +144,6 @@ def close_client(client: "Client") -> None:
         session = vars(server).get("_session")
         if isinstance(session, httpx.Client):
             session.close()
-
-
-def remove_files(place: IndexPlace) -> None:
-    """Remove what Chroma keeps in the folder; the writer's lock stays.
-
-    Raises:
-        StorageError: another program holds the files, or the folder is read-only.
-    """
-    try:
-        for path in place.folder.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path)
-            elif path.name.startswith(DATABASE):
-                path.unlink()
-    except OSError as error:
-        raise _unwritable(place, str(error)) from error
 
 
 def _meaning(place: IndexPlace, text: str, *, writing: bool) -> StorageError:

@@ -56,14 +56,16 @@ class KnowledgeIndex:
 
     def __init__(self, root: Path, folder: Path, embedder: Embedder, *, url: str | None = None) -> None:
         size = ChunkSize()
-        self.collection = ChunkCollection(
-            index_place(root, folder, url=url),
-            embedder=embedder.id,
-            dimension=embedder.dimension,
-            chunking=chunking_id(size),
-        )
-        self.writer = IndexWriter(root, self.collection, embedder, size)
-        self._retriever = ChromaRetriever(self.collection, embedder)
+        self.place = index_place(root, folder, url=url)
+
+        def collection() -> ChunkCollection:
+            return ChunkCollection(
+                self.place, embedder=embedder.id, dimension=embedder.dimension, chunking=chunking_id(size)
+            )
+
+        # One each, because reading and writing go on in different threads.
+        self.writer = IndexWriter(root, collection(), embedder, size)
+        self.retriever = ChromaRetriever(collection(), embedder)
 
     async def search(self, query: str, *, limit: int = 5) -> tuple[Passage, ...]:
         """At most `limit` passages, best first; `score` is the cosine to the query.
@@ -72,7 +74,7 @@ class KnowledgeIndex:
             StorageDamaged: the index cannot be read, or was made with another embedder or chunking.
             StorageError: there is no index; the server does not answer.
         """
-        return await self._retriever.search(query, limit=limit)
+        return await self.retriever.search(query, limit=limit)
 
     async def update(self) -> None:
         """Index what changed, or wait up to `LOCK_WAIT_S` for another process that is doing it.
@@ -99,13 +101,13 @@ class KnowledgeIndex:
                 if time.monotonic() < give_up:
                     await asyncio.sleep(LOCK_POLL_S)
                     continue
-                if await asyncio.to_thread(self.collection.revision) is None:
+                if not await asyncio.to_thread(self.retriever.exists):
                     raise
             return
 
     async def aclose(self) -> None:
         """Give back Chroma's files and connections."""
-        await asyncio.to_thread(self.collection.close)
+        await asyncio.to_thread(self.retriever.close)
 
 
 def index_place(root: Path, folder: Path, *, url: str | None = None) -> IndexPlace:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.core.passage import Passage
-from shoal.retrieval.collection import Contents, StoredChunk
+from shoal.retrieval.record import Contents, StoredChunk
 
 __all__ = ["Damage", "DamageKind", "checksum", "chunk_id", "find_damage"]
 

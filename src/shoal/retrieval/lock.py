@@ -1,22 +1,25 @@
-"""One writer for an index: a lock file held by the operating system, gone when its process is.
+"""Locks that the operating system holds, gone with their process: one writer, and readers to be waited for.
 
 Three processes that write into one Chroma folder all exit 0, count right, and leave a quarter of the
-chunks unfindable; nothing in Chroma prevents it. Readers take no lock.
+chunks unfindable; nothing in Chroma prevents it. And Chroma fails when its folder is removed under it.
 """
 
 import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from shoal.core.errors import StorageError, StorageLocked
 
-__all__ = ["writer_lock"]
+__all__ = ["reader_lock", "wait_for_readers", "writer_lock"]
 
+READERS_WAIT_S = 5.0
+READERS_POLL_S = 0.05
 LOCKED_BYTE = 1 << 30
 """Windows locks bytes, not files: one far behind the text, so that others can read who holds it."""
 
@@ -46,6 +49,35 @@ def writer_lock(path: Path) -> Generator[None]:
             _unlock(file)
 
 
+@contextmanager
+def reader_lock(path: Path) -> Generator[bool]:
+    """Keep `wait_for_readers` waiting while the block runs. False: there is no such file (any more)."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        yield False
+        return
+    with file:
+        _share(file)
+        yield True
+
+
+def wait_for_readers(path: Path) -> bool:
+    """Wait until nobody holds a `reader_lock` on the file; False: some still do after `READERS_WAIT_S`."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return True
+    with file:
+        give_up = time.monotonic() + READERS_WAIT_S
+        while not _try_lock(file):
+            if time.monotonic() > give_up:
+                return False
+            time.sleep(READERS_POLL_S)
+        _unlock(file)
+    return True
+
+
 def _write_holder(file: IO[str]) -> None:
     file.seek(0)
     file.truncate()
@@ -69,7 +101,7 @@ def _held(path: Path) -> StorageLocked:
 if sys.platform == "win32":
     import msvcrt
 
-    def _try_lock(file: IO[str]) -> bool:
+    def _try_lock(file: IO[Any]) -> bool:
         file.seek(LOCKED_BYTE)
         try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -77,19 +109,25 @@ if sys.platform == "win32":
             return False
         return True
 
-    def _unlock(file: IO[str]) -> None:
+    def _share(file: IO[Any]) -> None:
+        """Nothing to do: Windows does not remove files that are open."""
+
+    def _unlock(file: IO[Any]) -> None:
         file.seek(LOCKED_BYTE)
         msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
 
 else:
     import fcntl
 
-    def _try_lock(file: IO[str]) -> bool:
+    def _try_lock(file: IO[Any]) -> bool:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
 
-    def _unlock(file: IO[str]) -> None:
+    def _share(file: IO[Any]) -> None:
+        fcntl.flock(file, fcntl.LOCK_SH)
+
+    def _unlock(file: IO[Any]) -> None:
         fcntl.flock(file, fcntl.LOCK_UN)

@@ -6,8 +6,8 @@ embedding them is not.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from shoal.core.errors import StorageError
 from shoal.core.passage import Passage
 from shoal.retrieval.chunking import ChunkSize, chunk_document
-from shoal.retrieval.collection import ChunkCollection, Contents, StoredChunk
+from shoal.retrieval.collection import ChunkCollection
 from shoal.retrieval.document import Document, find_documents, read_document
 from shoal.retrieval.embedder import Embedder
 from shoal.retrieval.integrity import Damage, checksum, chunk_id, find_damage
 from shoal.retrieval.lock import writer_lock
+from shoal.retrieval.record import Contents, StoredChunk
 
 __all__ = ["ROOT_RECORD", "AddReport", "IndexWriter", "Progress"]
 
@@ -54,6 +55,7 @@ class IndexWriter:
     def __init__(self, root: Path, collection: ChunkCollection, embedder: Embedder, size: ChunkSize) -> None:
         self._root = root
         self._collection = collection
+        """Nobody else's: see `ChunkCollection`."""
         self._embedder = embedder
         self._size = size
 
@@ -70,13 +72,12 @@ class IndexWriter:
             return self._add(progress)
 
     def rebuild(self, progress: Progress | None = None) -> AddReport:
-        """Throw the index away and make it anew.
+        """Make the index anew, and only then throw the old one away. On a server it is the other way round.
 
         Raises:
             StorageLocked, StorageError, ConfigError, InputError: see `add`.
         """
-        with self._lock():
-            self._collection.drop()
+        with self._lock(), self._collection.renewed():
             return self._add(progress)
 
     def verify(self) -> tuple[Damage, ...]:
@@ -99,16 +100,21 @@ class IndexWriter:
             )
         return (*find_damage(contents), *self._out_of_date(contents))
 
-    def _lock(self) -> AbstractContextManager[None]:
-        return writer_lock(self._collection.place.folder / LOCK)
+    @contextmanager
+    def _lock(self) -> Generator[None]:
+        with writer_lock(self._collection.place.folder / LOCK), closing(self._collection):
+            yield
 
     def _add(self, progress: Progress | None) -> AddReport:
         files = find_documents(self._root)
-        self._collection.create()
+        before = self._collection.read()
+        if before is None:
+            with self._collection.renewed():
+                pass
+            before = self._collection.read()
+            assert before is not None, "made just now"
         record = self._collection.place.folder / ROOT_RECORD
         _ = record.write_text(str(self._root.resolve()), encoding="utf-8")
-        before = self._collection.read()
-        assert before is not None, "created above"
         stored = _by_source(before)
         damaged = {damage.source for damage in find_damage(before)}
         vectors = _sound_vectors(before)
@@ -131,6 +137,7 @@ class IndexWriter:
         self._collection.delete([chunk.id for old in stored.values() for chunk in old])
         if outcome["added"] or outcome["changed"] or stored:
             self._collection.commit()
+        self._collection.purge()
         return AddReport(
             added=tuple(outcome["added"]),
             changed=tuple(outcome["changed"]),

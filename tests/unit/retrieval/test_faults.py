@@ -15,10 +15,11 @@ import pytest
 from shoal.core.errors import StorageDamaged, StorageError, StorageLocked
 from shoal.retrieval.chunking import ChunkSize, chunking_id
 from shoal.retrieval.collection import ChunkCollection
-from shoal.retrieval.connection import DATABASE, mapped_errors, open_client
+from shoal.retrieval.connection import mapped_errors, open_embedded
 from shoal.retrieval.embedder import MiniLM
 from shoal.retrieval.index import KnowledgeIndex
 from shoal.retrieval.lock import writer_lock
+from shoal.retrieval.record import Contents
 
 if TYPE_CHECKING:
     from chromadb import Collection
@@ -41,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 def index(folder: Path, tmp_path: Path) -> Generator[KnowledgeIndex]:
     index = KnowledgeIndex(folder, tmp_path / "data", EMBEDDER)
     yield index
-    index.collection.close()
+    index.retriever.close()
 
 
 def run_child(script: str, *arguments: object) -> "subprocess.Popen[str]":
@@ -107,7 +108,6 @@ def test_a_kill_between_writing_and_deleting_leaves_too_much_and_is_mended(
     index: KnowledgeIndex, folder: Path, tmp_path: Path
 ) -> None:
     index.writer.add()
-    index.collection.close()
     changed = folder / "03.txt"
     changed.write_text(changed.read_text(encoding="utf-8").replace("known", "proven"), encoding="utf-8")
     with run_child(KILL_BETWEEN_WRITE_AND_DELETE, folder, tmp_path / "data") as child:
@@ -131,7 +131,7 @@ def test_of_three_writers_two_are_refused_with_the_pid_of_the_first(
             text=True,
             check=False,
         )
-        assert f"StorageLocked: the index at {index.collection.place.folder}" in second.stderr
+        assert f"StorageLocked: the index at {index.place.folder}" in second.stderr
         assert f"process {first.pid}" in second.stderr
         with pytest.raises(StorageLocked, match=f"process {first.pid} "):
             index.writer.add()
@@ -166,19 +166,32 @@ def test_the_lock_is_free_again_after_its_block(tmp_path: Path) -> None:
         assert holder["pid"] == os.getpid()
 
 
-def other_parts(collection: ChunkCollection, *, embedder: str = "", dimension: int = 0) -> ChunkCollection:
+def collection_of(index: KnowledgeIndex, *, embedder: str = "", dimension: int = 0) -> ChunkCollection:
     return ChunkCollection(
-        collection.place,
+        index.place,
         embedder=embedder or EMBEDDER.id,
         dimension=dimension or EMBEDDER.dimension,
         chunking=chunking_id(ChunkSize()),
     )
 
 
+def contents_of(index: KnowledgeIndex) -> Contents:
+    contents = collection_of(index).read()
+    assert contents is not None
+    return contents
+
+
+def folder_of(index: KnowledgeIndex) -> Path:
+    state = cast(
+        "dict[str, str]", json.loads((index.place.folder / "state.json").read_text(encoding="utf-8"))
+    )
+    return index.place.folder / state["folder"]
+
+
 @pytest.mark.parametrize(("embedder", "dimension"), [("another/model", 0), ("", 768)])
 def test_another_embedder_is_refused(index: KnowledgeIndex, embedder: str, dimension: int) -> None:
     index.writer.add()
-    changed = other_parts(index.collection, embedder=embedder, dimension=dimension)
+    changed = collection_of(index, embedder=embedder, dimension=dimension)
     with pytest.raises(StorageDamaged, match="does not fit") as caught:
         changed.read()
     assert caught.value.mend.startswith("shoal index add --rebuild ")
@@ -186,15 +199,14 @@ def test_another_embedder_is_refused(index: KnowledgeIndex, embedder: str, dimen
 
 
 def chroma(index: KnowledgeIndex) -> "Collection":
-    return open_client(index.collection.place).get_collection(
-        index.collection.place.name, embedding_function=None
+    return open_embedded(index.place, folder_of(index)).get_collection(
+        index.place.name, embedding_function=None
     )
 
 
 def test_damage_of_every_kind_is_found_and_mended(index: KnowledgeIndex, folder: Path) -> None:
     index.writer.add()
-    contents = index.collection.read()
-    assert contents is not None
+    contents = contents_of(index)
     of = {chunk.passage.source: chunk for chunk in contents.chunks if chunk.number == 0}
     raw = chroma(index)
     raw.delete(ids=[of["library/00.txt"].id])
@@ -232,8 +244,7 @@ def test_damage_of_every_kind_is_found_and_mended(index: KnowledgeIndex, folder:
 def test_a_vector_that_fits_another_text_is_found(index: KnowledgeIndex) -> None:
     """Two vectors swapped: both valid, both unit length, both wrong."""
     index.writer.add()
-    contents = index.collection.read()
-    assert contents is not None
+    contents = contents_of(index)
     ids = [chunk.id for chunk in contents.chunks[:2]]
     chroma(index).update(ids=ids, embeddings=contents.vectors[1::-1].copy())
     assert [damage.kind for damage in index.writer.verify()] == ["vector", "vector"]
@@ -242,20 +253,17 @@ def test_a_vector_that_fits_another_text_is_found(index: KnowledgeIndex) -> None
 @pytest.mark.parametrize("bytes_", [b"", b"not a database" * 1000])
 def test_a_ruined_database_is_named_and_rebuilt(index: KnowledgeIndex, bytes_: bytes) -> None:
     index.writer.add()
-    index.collection.close()
-    (index.collection.place.folder / DATABASE).write_bytes(bytes_)
-    with pytest.raises(StorageError, match=index.collection.place.name) as caught:
+    (folder_of(index) / "chroma.sqlite3").write_bytes(bytes_)
+    with pytest.raises(StorageError, match=index.place.name) as caught:
         index.writer.verify()
-    assert caught.value.mend == index.collection.place.rebuild
-    index.collection.close()
+    assert caught.value.mend == index.place.rebuild
     assert len(index.writer.rebuild().added) == DOCUMENTS
     assert index.writer.verify() == ()
 
 
 def test_a_lost_database_is_named_and_made_anew_by_add(index: KnowledgeIndex) -> None:
     index.writer.add()
-    index.collection.close()
-    (index.collection.place.folder / DATABASE).unlink()
+    (folder_of(index) / "chroma.sqlite3").unlink()
     with pytest.raises(StorageError, match="there is no index"):
         index.writer.verify()
     assert len(index.writer.add().added) == DOCUMENTS
@@ -264,23 +272,20 @@ def test_a_lost_database_is_named_and_made_anew_by_add(index: KnowledgeIndex) ->
 def test_nothing_lasting_is_outside_of_sqlite(index: KnowledgeIndex, tmp_path: Path) -> None:
     """Chroma's own index files can be filled with noise (which crashes it, where it reads them)."""
     index.writer.add()
-    index.collection.close()
-    for path in index.collection.place.folder.glob("*/*.bin"):
+    for path in folder_of(index).glob("*/*.bin"):
         path.write_bytes(os.urandom(4096))
     assert index.writer.verify() == ()
 
 
 def test_half_a_page_of_noise_in_the_database(index: KnowledgeIndex) -> None:
     index.writer.add()
-    index.collection.close()
-    database = index.collection.place.folder / DATABASE
+    database = folder_of(index) / "chroma.sqlite3"
     data = bytearray(database.read_bytes())
     data[len(data) // 4 : len(data) // 2] = os.urandom(len(data) // 2 - len(data) // 4)
     database.write_bytes(data)
     with pytest.raises(StorageDamaged) as caught:
         index.writer.verify()
     assert "--rebuild" in caught.value.mend
-    index.collection.close()
     index.writer.rebuild()
     assert index.writer.verify() == ()
 
@@ -301,8 +306,8 @@ def test_failures_of_the_database_are_told_apart(
 ) -> None:
     from chromadb.errors import InternalError
 
-    index.collection.place.folder.mkdir(parents=True)
-    with pytest.raises(StorageError) as caught, mapped_errors(index.collection.place):
+    index.place.folder.mkdir(parents=True)
+    with pytest.raises(StorageError) as caught, mapped_errors(index.place):
         raise InternalError(f"error returned from database: {code}")
     assert type(caught.value) is expected
 
@@ -338,3 +343,61 @@ def test_a_full_disk_is_said_and_the_index_stays_whole(
     assert "StorageError: cannot write the index" in child.stderr
     index.writer.add()
     assert index.writer.verify() == ()
+
+
+def bytes_below(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def test_removed_and_replaced_text_leaves_the_disk(index: KnowledgeIndex, folder: Path) -> None:
+    (folder / "secret.txt").write_text("The password is rhododendron.", encoding="utf-8")
+    index.writer.add()
+    assert b"rhododendron" in bytes_below(index.place.folder)
+    (folder / "secret.txt").write_text("The password is hydrangea.", encoding="utf-8")
+    index.writer.add()
+    assert b"rhododendron" not in bytes_below(index.place.folder)
+    (folder / "secret.txt").unlink()
+    index.writer.add()
+    assert b"hydrangea" not in bytes_below(index.place.folder)
+    assert index.writer.verify() == ()
+
+
+KILL_BEFORE_PURGE = KILL_BETWEEN_WRITE_AND_DELETE.replace("def delete(self, ids)", "def purge(self)")
+
+
+def test_a_purge_that_was_cut_short_is_made_up_for(
+    index: KnowledgeIndex, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "secret.txt").write_text("The password is rhododendron.", encoding="utf-8")
+    index.writer.add()
+    (folder / "secret.txt").unlink()
+    with run_child(KILL_BEFORE_PURGE, folder, tmp_path / "data") as child:
+        pass
+    assert child.returncode == -signal.SIGKILL
+    assert index.writer.verify() == ()
+    assert b"rhododendron" in bytes_below(index.place.folder)
+    assert index.writer.add().removed == ()
+    assert b"rhododendron" not in bytes_below(index.place.folder)
+
+
+KILL_DURING_REBUILD = ADD.replace(".add(show)", ".rebuild(show)")
+
+
+async def test_the_old_index_serves_until_a_rebuild_is_done(
+    index: KnowledgeIndex, folder: Path, tmp_path: Path
+) -> None:
+    index.writer.add()
+    before = folder_of(index)
+    with run_child(KILL_DURING_REBUILD, folder, tmp_path / "data") as child:
+        assert child.stdout
+        assert child.stdout.readline()
+        best, *_ = await index.search("fact5x3", limit=1)
+        assert best.source == "library/05.txt"
+        child.kill()
+    assert folder_of(index) == before
+    assert index.writer.verify() == ()
+    index.writer.rebuild()
+    assert folder_of(index) != before
+    assert not before.exists()
+    best, *_ = await index.search("fact5x3", limit=1)
+    assert best.source == "library/05.txt"
