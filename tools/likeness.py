@@ -7,20 +7,21 @@ numbers and the exact words, which embeddings blur.
 import re
 from functools import lru_cache
 
-__all__ = ["likeness"]
+__all__ = ["likeness", "trigrams"]
 
 WORD = re.compile(r"[^\W_]+|[£€$]")
 
 
 def likeness(first: str, second: str) -> float:
     """Sørensen-Dice coefficient of the texts' letter trigrams, in [0, 1]; case and punctuation aside."""
-    left, right = _trigrams(first), _trigrams(second)
+    left, right = trigrams(first), trigrams(second)
     if not left or not right:
         return 0.0
     return 2 * len(left & right) / (len(left) + len(right))
 
 
 @lru_cache(maxsize=4096)
-def _trigrams(text: str) -> frozenset[str]:
+def trigrams(text: str) -> frozenset[str]:
+    """Every three letters in a row, word ends included."""
     words = f" {' '.join(WORD.findall(text.casefold()))} "
     return frozenset(words[at : at + 3] for at in range(len(words) - 2))

@@ -82,7 +82,7 @@ MONEY = re.compile(
       (?<![\w.,]) (?P<minus>-)? (?P<before>{UNIT_BEFORE})\ ? (?P<first>{NUMBER}) (?P<first_scale>{SCALE})
     | (?<![\w.,/£€$¥]) (?P<negative>-)? (?P<last>{NUMBER}) (?P<last_scale>{SCALE})[\ -]? (?P<after>{UNIT})
     | (?<![\w.,£€$¥]) (?P<small>\d{{1,2}})\ ? (?P<cents>{CENT})
-    | \b (?P<spelt>{SPELT}(?:[\ -](?:and\ )?{SPELT})*)\ (?P<spelt_unit>{UNIT}|{CENT})
+    | \b (?P<spelt>{SPELT}(?:[\ -](?:and\ )?{SPELT}){{0,9}}+)\ (?P<spelt_unit>{UNIT}|{CENT})
     """,
     re.VERBOSE | re.IGNORECASE,
 )

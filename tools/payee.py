@@ -10,8 +10,8 @@ from tools.found import Found
 
 __all__ = ["find_payees"]
 
-WORD = r"(?:[A-Z][\w&'\u2019-]*|[A-Z]\b)"
-NAME = rf"{WORD}(?:\ (?:(?:of|for|de|du|and|am|&)\ )?{WORD})*"
+WORD = r"(?<!\w)[A-Z][\w&'\u2019-]{0,30}+"
+NAME = rf"{WORD}(?:\ (?:(?:of|for|de|du|and|am|&)\ )?{WORD}){{0,5}}+"
 NOT_A_PAYEE = re.compile(
     r"(?:I|We|On|In|My|The|An?|It|He|She|They|This|Please|Dear|Card|Visa|Mastercard|Apple\ Pay|Google\ Pay"
     r"|Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)(?:day)?\b"
@@ -45,6 +45,7 @@ def find_payees(
 
 def _mask(text: str, found: Sequence[Found[object]], mark: str) -> str:
     """The same length, with a mark for every character of what was found."""
+    characters = list(text)
     for one in found:
-        text = text[: one.start] + mark * (one.end - one.start) + text[one.end :]
-    return text
+        characters[one.start : one.end] = mark * (one.end - one.start)
+    return "".join(characters)

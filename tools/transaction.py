@@ -4,7 +4,9 @@ An amount belongs to the date and the name beside it in the same sentence or lin
 stays None: nothing is filled in.
 """
 
+import math
 import re
+from bisect import bisect
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import TypeVar
@@ -61,24 +63,22 @@ def names_an_amount(_text: str, report: TransactionReport) -> bool:
 def _read_unit(unit: str) -> Iterator[Transaction]:
     amounts, dates = find_money(unit), find_dates(unit)
     payees = find_payees(unit, amounts, dates)
-    for found in amounts:
-        yield Transaction(
-            amount=found.value.amount,
-            currency=found.value.currency,
-            when=_beside(found, dates, first=amounts[0]),
-            payee=_beside(found, payees, first=amounts[0]),
-        )
+    for found, when, payee in zip(amounts, _beside(amounts, dates), _beside(amounts, payees), strict=True):
+        yield Transaction(amount=found.value.amount, currency=found.value.currency, when=when, payee=payee)
 
 
-def _beside(amount: Found[object], others: Sequence[Found[T]], *, first: Found[object]) -> T | None:
-    """The one that belongs to the amount: a list has them all before its amounts, or all after them.
+def _beside(amounts: Sequence[Found[object]], others: Sequence[Found[T]]) -> Iterator[T | None]:
+    """For every amount the one that belongs to it: a list has them all before its amounts, or all after.
 
     Which of the two is told by the first amount: the nearer side.
     """
-    before = [other.value for other in others if other.end <= amount.start]
-    after = [other.value for other in others if other.start >= amount.end]
-    if not before or not after:
-        return next(iter(after), None) or (before[-1] if before else None)
-    lead = min((first.start - other.end for other in others if other.end <= first.start), default=None)
-    trail = min(other.start - first.end for other in others if other.start >= first.end)
-    return after[0] if lead is None or trail < lead else before[-1]
+    starts = [other.start for other in others]
+    precede: bool | None = None
+    for amount in amounts:
+        at = bisect(starts, amount.start)
+        before, after = others[at - 1] if at else None, others[at] if at < len(others) else None
+        if precede is None:
+            lead = amount.start - before.end if before else math.inf
+            precede = lead <= (after.start - amount.end if after else math.inf)
+        chosen = (before or after) if precede else (after or before)
+        yield chosen.value if chosen else None

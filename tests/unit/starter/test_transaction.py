@@ -73,3 +73,11 @@ def test_cards_and_references_stand_apart() -> None:
 def test_a_report_without_amounts_fails_its_check() -> None:
     assert not names_an_amount("hello", read_transactions("hello"))
     assert names_an_amount("£5", read_transactions("£5"))
+
+
+@pytest.mark.parametrize("piece", ["Aa ", "Aa in ", "1,234", "one ", "order ", "Lidl £1 "])
+def test_hostile_text_is_read_in_time(piece: str) -> None:
+    """Patterns that backtrack would take minutes here."""
+    report = read_transactions(piece * 3_000)
+
+    assert len(report.transactions) == piece.count("£") * 3_000
