@@ -163,7 +163,7 @@ class Router:
         )
 
 
-def _fit(
+def _fit(  # noqa: PLR0913, PLR0917 (the parts of one computation, each computed just before)
     kept: tuple[Example, ...],
     vectors: NDArray[np.float32],
     agents: tuple[str, ...],

@@ -14,7 +14,8 @@ from shoal.config import load_settings
 from shoal.testing.fixed_router import FixedRouter
 def echo(text: str) -> str:
     return text
-team = Team([Agent("one", job="Do one.", model=echo)], router=FixedRouter(["one"]), settings=load_settings(Path(sys.argv[1])))
+settings = load_settings(Path(sys.argv[1]))
+team = Team([Agent("one", job="Do one.", model=echo)], router=FixedRouter(["one"]), settings=settings)
 print(team.run_sync("one secret").status)
 import langsmith.run_trees as trees
 client = trees._CLIENT
