@@ -76,7 +76,7 @@ class ChromaRetriever:
                     raise StorageError(
                         f"there is no index {self._collection.place.name}",
                         why="nothing was indexed yet, or its files were removed",
-                        mend=self._collection.place.rebuild,
+                        mend=self._collection.place.add,
                     )
                 passages = tuple(chunk.passage for chunk in contents.chunks)
                 ranking = Ranking([passage.text for passage in passages], contents.vectors)

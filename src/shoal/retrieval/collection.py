@@ -1,9 +1,9 @@
 """Chunks and their vectors in a Chroma collection: read all, write, delete.
 
-Chroma is the durable part; the search itself is `ranking.py`, over what `read` returns. Chroma's own
-approximate index is not asked, for measured reasons (docs/retrieval.md): it loses half of its recall
-after deletions, and its files, unlike its SQLite database, are torn by a kill or a second process. So
-they are never written here (`SYNC_NEVER`): everything lasting is in SQLite, vectors included.
+Chroma is the durable part; the search itself is `ranking.py`, over what `read` returns: matching words needs
+every chunk in memory anyway, and then exact cosines cost milliseconds. Chroma's own approximate index is
+good (recall 0.995) but lives in files that a kill or a second process tears, unlike its SQLite database
+(docs/retrieval.md). So they are never written here (`SYNC_NEVER`): all that lasts is in SQLite, vectors too.
 """
 
 import uuid

@@ -39,10 +39,15 @@ class IndexPlace:
     """Of the collection: 3 to 512 of [a-zA-Z0-9._-]."""
     folder: Path
     """Holds the writer's lock and, without a server, Chroma's files."""
-    rebuild: str
-    """The command that makes the index anew."""
+    add: str
+    """The command that brings the index up to date."""
     url: str | None = None
     """Of a Chroma server; None = embedded, in `folder`."""
+
+    @property
+    def rebuild(self) -> str:
+        """The command that makes the index anew."""
+        return f"{self.add} --rebuild"
 
 
 def open_embedded(place: IndexPlace, folder: Path) -> "Client":

@@ -115,8 +115,8 @@ def index_place(root: Path, folder: Path, *, url: str | None = None) -> IndexPla
     path = root.resolve()
     readable = re.sub(r"[^a-z0-9]+", "-", path.name.lower()).strip("-")[:40] or "index"
     name = f"{readable}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-    command = ["shoal", "index", "add", "--rebuild", str(root), "--data", str(folder)]
-    return IndexPlace(name=name, folder=folder / name, rebuild=shlex.join(command), url=url)
+    add = shlex.join(["shoal", "index", "add", str(root), "--data", str(folder)])
+    return IndexPlace(name=name, folder=folder / name, add=add, url=url)
 
 
 def indexed_roots(folder: Path) -> list[Path]:

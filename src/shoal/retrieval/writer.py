@@ -18,6 +18,7 @@ from shoal.core.errors import StorageError
 from shoal.core.passage import Passage
 from shoal.retrieval.chunking import ChunkSize, chunk_document
 from shoal.retrieval.collection import ChunkCollection
+from shoal.retrieval.connection import mapped_errors
 from shoal.retrieval.document import Document, find_documents, read_document
 from shoal.retrieval.embedder import Embedder
 from shoal.retrieval.integrity import Damage, checksum, chunk_id, find_damage
@@ -96,7 +97,7 @@ class IndexWriter:
             raise StorageError(
                 f"there is no index {place.name}",
                 why="nothing was indexed yet, or its files were removed",
-                mend=place.rebuild,
+                mend=place.add,
             )
         return (*find_damage(contents), *self._out_of_date(contents))
 
@@ -113,8 +114,9 @@ class IndexWriter:
                 pass
             before = self._collection.read()
             assert before is not None, "made just now"
-        record = self._collection.place.folder / ROOT_RECORD
-        _ = record.write_text(str(self._root.resolve()), encoding="utf-8")
+        with mapped_errors(self._collection.place, writing=True):
+            record = self._collection.place.folder / ROOT_RECORD
+            _ = record.write_text(str(self._root.resolve()), encoding="utf-8")
         stored = _by_source(before)
         damaged = {damage.source for damage in find_damage(before)}
         vectors = _sound_vectors(before)
@@ -177,9 +179,10 @@ class IndexWriter:
         """Write first, then delete: killed in between, too much is there and nothing is missing."""
         fresh = [chunk for chunk in new if chunk.id not in vectors]
         embedded = self._embedder.embed([embedding_text(chunk.passage) for chunk in fresh])
-        known = vectors | {chunk.id: vector for chunk, vector in zip(fresh, embedded, strict=True)}
-        sealed = [replace(chunk, checksum=checksum(known[chunk.id])) for chunk in new]
-        self._collection.write(sealed, np.stack([known[chunk.id] for chunk in new]))
+        computed = {chunk.id: vector for chunk, vector in zip(fresh, embedded, strict=True)}
+        rows = np.stack([computed[chunk.id] if chunk.id in computed else vectors[chunk.id] for chunk in new])
+        sealed = [replace(chunk, checksum=checksum(row)) for chunk, row in zip(new, rows, strict=True)]
+        self._collection.write(sealed, rows)
         wanted = {chunk.id for chunk in new}
         self._collection.delete([chunk.id for chunk in old if chunk.id not in wanted])
 

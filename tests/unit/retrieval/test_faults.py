@@ -194,7 +194,7 @@ def test_another_embedder_is_refused(index: KnowledgeIndex, embedder: str, dimen
     changed = collection_of(index, embedder=embedder, dimension=dimension)
     with pytest.raises(StorageDamaged, match="does not fit") as caught:
         changed.read()
-    assert caught.value.mend.startswith("shoal index add --rebuild ")
+    assert caught.value.mend == index.place.rebuild
     changed.close()
 
 
@@ -256,7 +256,7 @@ def test_a_ruined_database_is_named_and_rebuilt(index: KnowledgeIndex, bytes_: b
     (folder_of(index) / "chroma.sqlite3").write_bytes(bytes_)
     with pytest.raises(StorageError, match=index.place.name) as caught:
         index.writer.verify()
-    assert caught.value.mend == index.place.rebuild
+    assert caught.value.mend.startswith("shoal index add ")
     assert len(index.writer.rebuild().added) == DOCUMENTS
     assert index.writer.verify() == ()
 
