@@ -24,7 +24,7 @@ class _Loaded:
 class ChromaRetriever:
     """Finds passages by meaning and by words.
 
-    Loads the whole index at the first search (about 3.5 KB a chunk) and again when another process has
+    Loads the whole index at the first search (about 14 KB a chunk) and again when another process has
     finished writing to it. Safe to use from many tasks.
     """
 
