@@ -31,6 +31,7 @@ from shoal.core.errors import (
 )
 from shoal.core.passage import Passage
 from shoal.core.port import ChatModel
+from shoal.models.function import FunctionModel
 from shoal.tracing.scope import scope
 from shoal.tracing.spans import RetrievalSpan
 
@@ -146,7 +147,7 @@ async def attempt_events(task: Task[OutputT]) -> AsyncGenerator[AgentEvent[Outpu
             task.agent.name,
             draft.signals,
             failure=draft.failure,
-            repairs_left=MAX_REPAIRS - work.repairs,
+            repairs_left=0 if isinstance(task.agent.model, FunctionModel) else MAX_REPAIRS - work.repairs,
             # A larger model would start anew, and do a second time what tools have already done.
             large=task.large and not work.tools.acted,
         )

@@ -107,7 +107,7 @@ class Router:
         if not text.strip():
             return self._abstain("the text is empty")
         vector = _finite(self._embedder.embed([text]), self._embedder)
-        scores = saved.head.probabilities(vector)[0]
+        scores = saved.head.probabilities(vector)[0][: len(saved.agents)]
         order = np.argsort(-scores, kind="stable")
         top = float(scores[order[0]])
         margin = top - float(scores[order[1]]) if len(order) > 1 else top
@@ -172,27 +172,28 @@ def _fit(  # noqa: PLR0913, PLR0917 (the parts of one computation, each computed
     report: FitReport,
     seed: int,
 ) -> SavedRouter:
-    index = {agent: i for i, agent in enumerate(agents)}
-    in_scope = [(i, index[e.agent]) for i, e in enumerate(kept) if e.agent is not None]
-    rows = vectors[[i for i, _ in in_scope]]
-    labels = np.array([label for _, label in in_scope], np.intp)
+    # What belongs to nobody is one more class, after the agents.
+    index: dict[str | None, int] = {agent: i for i, agent in enumerate((*agents, None))}
+    rows, labels = vectors, np.array([index[example.agent] for example in kept], np.intp)
     if jobs:
         rows = np.vstack([rows, _finite(embedder.embed([jobs[agent] for agent in agents]), embedder)])
         labels = np.concatenate([labels, np.arange(len(agents))])
     calibration: Calibration | None = None
     threshold = UNCALIBRATED_THRESHOLD
-    if len(agents) > 1 and len(in_scope) > 2 * len(agents):
+    classes = len(agents) + bool((labels == len(agents)).any())
+    if classes > 1 and len(kept) > 2 * classes:
         order = np.random.default_rng(seed).permutation(len(labels))
-        held = out_of_fold(rows[order], labels[order], len(agents))
+        held = out_of_fold(rows[order], labels[order], classes)[:, : len(agents)]
         top, right = held.max(axis=1), held.argmax(axis=1) == labels[order]
         calibration = fit_calibration(top, right)
         if calibration:
-            confidences = np.array([calibration(float(score)) for score in top])
+            in_scope = top[labels[order] < len(agents)]
+            confidences = np.array([calibration(float(score)) for score in in_scope])
             threshold = threshold_for_rejection(confidences, IN_SCOPE_REJECTED)
     return SavedRouter(
         embedder_id=embedder.id,
         agents=agents,
-        head=fit_head(rows, labels, len(agents)) if len(agents) > 1 else _only(rows),
+        head=fit_head(rows, labels, classes) if classes > 1 else _only(rows),
         calibration=calibration,
         threshold=threshold,
         examples=kept,

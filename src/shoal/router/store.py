@@ -24,7 +24,7 @@ from shoal.router.report import FitReport
 __all__ = ["SavedRouter", "load_router", "save_router"]
 
 FORMAT = "shoal-router"
-VERSION = 1
+VERSION = 2
 MANIFEST, ARRAYS, EXAMPLES = "router.json", "arrays.npz", "examples.jsonl"
 
 

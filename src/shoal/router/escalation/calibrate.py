@@ -74,24 +74,13 @@ def calibrate(
     fitted_scores = [NEVER if _faulty(row) else next(known) for row in fitted]
     tested_scores = [NEVER if _faulty(row) else combiner.confidence(row.signals) for row in tested]
     tested_wrong = [not row.acceptable for row in tested]
-    thresholds = [
-        threshold
-        for threshold in choose_thresholds(
-            fitted_scores, wrong, tested=len(tested), max_error=max_error, level=level
-        )
-        if threshold > NEVER
-    ]
+    chosen = choose_thresholds(fitted_scores, wrong, tested=len(tested), max_error=max_error, level=level)
+    thresholds = [threshold for threshold in chosen if threshold > NEVER]
     promise = walk_thresholds(tested_scores, tested_wrong, thresholds, max_error=max_error, level=level)
+    scores, faults, share = fitted_scores + tested_scores, wrong + tested_wrong, 1 - FITTED_SHARE
     needed = None
     if promise is None:
-        share = 1 - FITTED_SHARE
-        needed = rows_needed(
-            fitted_scores + tested_scores,
-            wrong + tested_wrong,
-            max_error=max_error,
-            level=level,
-            tested_share=share,
-        )
+        needed = rows_needed(scores, faults, max_error=max_error, level=level, tested_share=share)
     low, high = _interval(promise, len(tested), level)
     return Certificate(
         agent=agent,
