@@ -8,7 +8,11 @@ from typing import TypedDict
 
 from langgraph.graph import END, START, StateGraph
 
-from agents import cards, cash, exchange, payments, transfers
+from agents.cards import cards
+from agents.cash import cash
+from agents.exchange import exchange
+from agents.payments import payments
+from agents.transfers import transfers
 from shoal import Router
 
 
@@ -17,7 +21,7 @@ class Mail(TypedDict, total=False):
     answer: str
 
 
-DESKS = [cards.agent, cash.agent, exchange.agent, payments.agent, transfers.agent]
+DESKS = [cards, cash, exchange, payments, transfers]
 
 router = Router.fit(jobs={desk.name: desk.job for desk in DESKS})
 

@@ -35,11 +35,10 @@ def fit_head(vectors: Vectors, labels: NDArray[np.intp], agents: int) -> LinearH
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=20.0, max_iter=200).fit(vectors, labels)
-    weights = np.asarray(model.coef_, np.float32)
-    bias = np.asarray(model.intercept_, np.float32)
+    weights, bias = model.coef_, model.intercept_
     if agents == 2:
         weights, bias = np.vstack([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
-    return LinearHead(np.ascontiguousarray(weights.T), bias)
+    return LinearHead(np.ascontiguousarray(weights.T, np.float32), bias.astype(np.float32))
 
 
 def out_of_fold(vectors: Vectors, labels: NDArray[np.intp], agents: int, folds: int = 5) -> Vectors:

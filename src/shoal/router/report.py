@@ -55,7 +55,7 @@ def inspect_examples(
 ) -> tuple[tuple[Example, ...], FitReport]:
     """The examples worth fitting on, sorted so that their order cannot matter, and what was found."""
     with_text = [example for example in examples if example.text.strip()]
-    labels = {example.agent for example in with_text} - {None}
+    labels = {example.agent for example in with_text if example.agent is not None}
     foreign = sorted(labels - set(jobs)) if jobs else []
     usable = [example for example in with_text if example.agent not in set(foreign)]
 
