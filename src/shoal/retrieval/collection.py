@@ -3,7 +3,7 @@
 Chroma is the durable part; the search itself is `ranking.py`, over what `read` returns: matching words needs
 every chunk in memory anyway, and then exact cosines cost milliseconds. Chroma's own approximate index is
 good (recall 0.995) but lives in files that a kill or a second process tears, unlike its SQLite database
-(docs/retrieval.md). So they are never written here (`SYNC_NEVER`): all that lasts is in SQLite, vectors too.
+(docs/retrieval.md). So nothing is kept there (`SYNC_NEVER`): all that lasts is in SQLite, vectors too.
 """
 
 import uuid

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from chromadb.api.client import Client
     from chromadb.config import Settings
 
-__all__ = ["IndexPlace", "close_client", "mapped_errors", "open_embedded", "open_server"]
+__all__ = [
+    "IndexPlace",
+    "close_client",
+    "close_embedded",
+    "mapped_errors",
+    "open_embedded",
+    "open_server",
+]
 
 SQLITE_CODE = re.compile(r"\(code: (\d+)\)")
 """Chroma has one class for every failure of SQLite; the result code is only in its text."""
@@ -149,6 +156,18 @@ def close_client(client: "Client") -> None:
         session = vars(server).get("_session")
         if isinstance(session, httpx.Client):
             session.close()
+
+
+def close_embedded(client: "Client", folder: Path) -> None:
+    """Close, and empty the files of Chroma's approximate index in `folder`.
+
+    They are never read here (`SYNC_NEVER` in collection.py), and Chroma 1.5.9 fills new ones with whatever
+    this process had in memory: text of documents that were deleted, of other folders, or worse.
+    """
+    close_client(client)
+    for path in folder.glob("*/*.bin"):
+        with suppress(OSError):  # Windows: another reader has it open, and will come here in its turn
+            os.truncate(path, 0)
 
 
 def _meaning(place: IndexPlace, text: str, *, writing: bool) -> StorageError:

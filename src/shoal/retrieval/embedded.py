@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shoal.core.errors import StorageDamaged
-from shoal.retrieval.connection import IndexPlace, close_client, mapped_errors, open_embedded
+from shoal.retrieval.connection import IndexPlace, close_embedded, mapped_errors, open_embedded
 from shoal.retrieval.lock import reader_lock, wait_for_readers
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class EmbeddedHome:
     def __init__(self, place: IndexPlace) -> None:
         self._place = place
         self._client: Client | None = None
+        self._folder = place.folder
+        """The generation that `_client` has open."""
         self._renewing: Path | None = None
         """The generation that is being written, and not valid yet."""
 
@@ -64,7 +66,7 @@ class EmbeddedHome:
                     try:
                         yield client
                     finally:
-                        close_client(client)
+                        close_embedded(client, folder)
                     return
             if not held and self._state() == state:
                 break
@@ -73,8 +75,8 @@ class EmbeddedHome:
     def writing(self) -> "Client":
         if self._client is None:
             state = self._state()
-            folder = self._renewing or (self._place.folder / state.folder if state else self._place.folder)
-            self._client = open_embedded(self._place, folder)
+            self._folder = self._renewing or self._place.folder / (state.folder if state else "")
+            self._client = open_embedded(self._place, self._folder)
         return self._client
 
     @contextmanager
@@ -111,7 +113,7 @@ class EmbeddedHome:
 
     def close(self) -> None:
         if self._client is not None:
-            close_client(self._client)
+            close_embedded(self._client, self._folder)
             self._client = None
 
     def _state(self) -> _State | None:

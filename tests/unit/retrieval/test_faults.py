@@ -362,6 +362,15 @@ def test_removed_and_replaced_text_leaves_the_disk(index: KnowledgeIndex, folder
     assert index.writer.verify() == ()
 
 
+def test_nothing_of_the_memory_of_this_process_is_left_on_the_disk(index: KnowledgeIndex) -> None:
+    """Chroma makes the files of its approximate index from memory that it did not clear."""
+    index.writer.add()
+    assert index.writer.verify() == ()
+    files = list(folder_of(index).glob("*/*"))
+    assert files
+    assert [path for path in files if path.stat().st_size] == []
+
+
 KILL_BEFORE_PURGE = KILL_BETWEEN_WRITE_AND_DELETE.replace("def delete(self, ids)", "def purge(self)")
 
 
