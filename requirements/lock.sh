@@ -7,4 +7,4 @@ lock() {
         --no-emit-index-url --no-header --no-annotate --quiet "$@"
 }
 lock --extra embedded --output-file requirements/run.txt
-lock --extra embedded --extra dev --output-file requirements/dev.txt
+lock --extra embedded --extra charts --extra dev --output-file requirements/dev.txt
