@@ -19,7 +19,7 @@ from shoal.core.model_name import parse_model_name
 from shoal.core.port import ChatModel, RoutePort
 from shoal.core.sync import run_sync
 from shoal.router import Router
-from shoal.router.escalation import Budget, Certificate, Escalation, Policy
+from shoal.router.escalation import Budget, Certificate, Escalation, LargePolicy, Policy
 from shoal.runtime import LocalRuntime
 
 if TYPE_CHECKING:
@@ -141,7 +141,12 @@ class Team:
         from shoal.graphs import TeamParts
 
         return TeamParts(
-            agents=self.agents, router=self.router, judge=self._judge, runtime=runtime, large=large
+            agents=self.agents,
+            router=self.router,
+            judge=self._judge,
+            runtime=runtime,
+            large=large,
+            large_judge=LargePolicy(),
         )
 
     async def _permitted_large(self, runtime: LocalRuntime) -> str | ChatModel | None:

@@ -73,8 +73,9 @@ class Judge(Protocol):
         signals: Signals,
         *,
         failure: ShoalError | None = None,
+        digest: str | None = None,
         repairs_left: int = 0,
         large: bool,
     ) -> Verdict:
-        """`large`: a larger model can still be asked."""
+        """`digest`: of the weights that answered. `large`: a larger model can still be asked."""
         ...

@@ -147,6 +147,7 @@ async def attempt_events(task: Task[OutputT]) -> AsyncGenerator[AgentEvent[Outpu
             task.agent.name,
             draft.signals,
             failure=draft.failure,
+            digest=draft.response.digest if draft.response else None,
             repairs_left=0 if isinstance(task.agent.model, FunctionModel) else MAX_REPAIRS - work.repairs,
             # A larger model would start anew, and do a second time what tools have already done.
             large=task.large and not work.tools.acted,
@@ -300,10 +301,12 @@ def _read(work: _Work[OutputT], draft: _Draft[OutputT]) -> None:
     except OutputInvalid:
         draft.signals = replace(draft.signals, schema_valid=False)
         raise
+    failed = failed_checks(agent, work.task.text, draft.output)
     draft.signals = replace(
         draft.signals,
         schema_valid=True if is_json else None,
-        checks_failed=failed_checks(agent, work.task.text, draft.output),
+        checks_failed=failed,
+        checks_passed=len(agent.checks) - len(failed),
     )
 
 

@@ -64,6 +64,7 @@ class HardChecks:
         signals: Signals,
         *,
         failure: ShoalError | None = None,
+        digest: str | None = None,  # noqa: ARG002
         repairs_left: int = 0,
         large: bool,
     ) -> Verdict:

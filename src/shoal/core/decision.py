@@ -74,6 +74,8 @@ class Signals:
     schema_valid: bool | None = None
     checks_failed: tuple[str, ...] = ()
     """Names of the agent's own checks that the answer did not pass."""
+    checks_passed: int = 0
+    """How many of them it passed."""
     repairs: int = 0
     agreement: float | None = None
     """Share of further samples that gave the same answer, in [0, 1]."""
@@ -102,3 +104,5 @@ class Verdict:
     threshold: float | None = None
     certificate: str | None = None
     """Id of the certificate the threshold comes from; None = uncertified."""
+    benefit: float | None = None
+    """How much likelier the large model's answer is right, in [-1, 1]; None = unknown."""

@@ -38,6 +38,8 @@ class TeamParts:
     runtime: Runtime
     large: str | ChatModel | None
     """The model that is asked when a local answer is not good enough; None = flag it instead."""
+    large_judge: Judge
+    """Judges its answers."""
 
 
 class TeamNodes:
@@ -136,7 +138,7 @@ class TeamNodes:
             agent=agent,
             text=planned.subtask.text,
             runtime=self._parts.runtime,
-            judge=self._parts.judge,
+            judge=self._parts.large_judge if escalated else self._parts.judge,
             decision=planned.decision,
             context=tuple(Passage(**passage) for passage in work["context"]),
             large=self._parts.large is not None and not escalated,

@@ -34,7 +34,7 @@ class Scored(Generic[T]):
 
     value: T
     probability: float | None
-    """In [0, 1]; None = unknown, as if the value were returned alone."""
+    """In [0, 1]; None = unknown. A value returned alone is what the code says: certain."""
 
 
 @final
@@ -160,7 +160,7 @@ class FunctionModel:
 def _as_scored(result: object) -> Scored[object]:
     if isinstance(result, Scored):
         return cast("Scored[object]", result)
-    return Scored(result, None)
+    return Scored(result, 1.0)
 
 
 def _takes_passages(function: Callable[..., object], name: str) -> bool:

@@ -40,7 +40,7 @@ async def test_gives_the_function_the_text_and_not_the_prompt() -> None:
     assert isinstance(events[-1], ChatResponse)
     assert events[-1].text == "THE TEXT"
     assert events[-1].model == FunctionModel(shout).name == "python:shout"
-    assert events[-1].probability is None
+    assert events[-1].probability == 1.0
 
 
 async def test_uses_no_tokens_and_some_time() -> None:

@@ -3,7 +3,7 @@
 from shoal.router.escalation.budget import Account, Grant, Refusal, Spent
 from shoal.router.escalation.calibrate import LabelledAttempt, calibrate
 from shoal.router.escalation.certificate import Certificate, Digests, load_certificate, save_certificate
-from shoal.router.escalation.policy import Policy
+from shoal.router.escalation.policy import LargePolicy, Policy
 from shoal.router.escalation.settings import Budget, Escalation
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Escalation",
     "Grant",
     "LabelledAttempt",
+    "LargePolicy",
     "Policy",
     "Refusal",
     "Spent",

@@ -1,8 +1,8 @@
 """The judge: signals in, verdict out. Pure, far below a millisecond, and always with a reason.
 
-It knows no models, no money and no people: the graph says whether a larger model can and may be asked,
-asks `budget.py` before it follows "escalate", and pauses for consent. An answer that may not be escalated
-is flagged ("abstain"), never silently passed on.
+It knows no models, no money and no people: the graph says whether there is a larger model that may be
+asked, pauses for consent, and counts against the budget. An answer that may not be escalated is flagged
+("abstain"), never silently passed on.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,18 @@ from shoal.router.escalation.fault import find_fault
 from shoal.router.escalation.settings import Escalation
 from shoal.router.escalation.signal import prior_confidence
 
-__all__ = ["Policy"]
+__all__ = ["LargePolicy", "Policy"]
+
+
+FLAGGED = "it is flagged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unsworn:
+    """Why an agent has no certificate that counts, and the threshold it had: the stricter one holds."""
+
+    why: str
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +46,8 @@ class Policy:
         escalation: the user's settings.
         certificates: by agent name; those that do not count today are named in the reasons.
         digests: by agent name, of the agents as they are now. A certificate is void where they differ from
-            its own; an agent without an entry is taken to be unchanged.
+            its own; an agent without an entry is taken to be unchanged. What they say of the model is not
+            read: every answer says which weights gave it.
 
     Raises:
         ConfigError: a certificate is given for another agent than its own.
@@ -50,13 +62,9 @@ class Policy:
     ) -> None:
         self._escalation = escalation or Escalation()
         self._sworn: dict[str, _Sworn] = {}
-        self._unsworn: dict[str, str] = {}
+        self._unsworn: dict[str, _Unsworn] = {}
         for agent, certificate in (certificates or {}).items():
             self._admit(agent, certificate, (digests or {}).get(agent))
-
-    def without_certificates(self) -> "Policy":
-        """The judge for answers of the large model: certificates speak of the agents' own models."""
-        return Policy(self._escalation)
 
     def judge(
         self,
@@ -64,6 +72,7 @@ class Policy:
         signals: Signals,
         *,
         failure: ShoalError | None = None,
+        digest: str | None = None,
         repairs_left: int = 0,
         large: bool,
     ) -> Verdict:
@@ -73,6 +82,7 @@ class Policy:
             agent: whose attempt it is; its certificate, if it has a valid one, sets the threshold.
             signals: what was seen.
             failure: why there is no usable answer.
+            digest: of the weights that gave the answer; other ones than the certificate's make it void.
             repairs_left: how often the same model may still be asked.
             large: a larger model can and may still be asked (there is one, consent and budget allow it).
         """
@@ -83,14 +93,15 @@ class Policy:
             return _decline(fault.what, large=large)
         sworn = self._sworn.get(agent)
         if sworn is None:
-            return self._judge_unsworn(
-                signals, self._unsworn.get(agent, f"{agent} has no certificate"), large
-            )
-        missing = sworn.certificate.combiner.missing(signals)
-        if missing:
-            return self._judge_unsworn(
-                signals, f"its certificate needs the {' and the '.join(missing)}", large
-            )
+            unsworn = self._unsworn.get(agent) or _Unsworn(why=f"{agent} has no certificate")
+            return self._judge_unsworn(signals, unsworn, large=large)
+        why = None
+        if digest != sworn.certificate.digests.model:
+            why = "its certificate is void: the model changed since"
+        elif missing := sworn.certificate.combiner.missing(signals):
+            why = f"its certificate needs the {' and the '.join(missing)}"
+        if why is not None:
+            return self._judge_unsworn(signals, _Unsworn(why=why, threshold=sworn.threshold), large=large)
         return _judge_sworn(sworn, signals, large=large)
 
     def foresee(self, agent: str, difficulty: float, *, large: bool) -> Verdict | None:
@@ -120,11 +131,6 @@ class Policy:
             certificate=sworn.id if sworn else None,
         )
 
-    def expected_benefit(self, agent: str, signals: Signals) -> float | None:
-        """P(large right) - P(small right), in [-1, 1]; None = nothing was learnt of the large model."""
-        sworn = self._sworn.get(agent)
-        return sworn.certificate.combiner.expected_benefit(signals) if sworn else None
-
     def _admit(self, agent: str, certificate: Certificate, now: Digests | None) -> None:
         if certificate.agent != agent:
             raise ConfigError(
@@ -132,11 +138,13 @@ class Policy:
                 why="a promise made for one agent says nothing about another",
                 mend=f"shoal calibrate DATA --agent {agent}",
             )
+        if now is not None:
+            now = replace(now, model=certificate.digests.model)
         why = certificate.unusable(
             max_error=self._escalation.max_error, level=self._escalation.confidence, now=now
         )
         if why is not None or certificate.threshold is None:
-            self._unsworn[agent] = why or ""
+            self._unsworn[agent] = _Unsworn(why=why or "", threshold=certificate.threshold)
             return
         self._sworn[agent] = _Sworn(
             certificate=certificate,
@@ -146,14 +154,14 @@ class Policy:
             f"{certificate.level:.0%} sure",
         )
 
-    def _judge_unsworn(self, signals: Signals, why: str, large: bool) -> Verdict:  # noqa: FBT001
+    def _judge_unsworn(self, signals: Signals, unsworn: "_Unsworn", *, large: bool) -> Verdict:
+        threshold = max(self._escalation.threshold, unsworn.threshold or 0.0)
         known = prior_confidence(signals)
         if known is None:
-            what = f"accepted on the hard checks alone: nothing measured how sure the model was, and {why}"
-            return Verdict(action="accept", reason=_sentence(what))
+            what = f"nothing measured how sure the answer is, and {unsworn.why} (uncertified)"
+            return replace(_decline(what, large=large), threshold=threshold)
         confidence, signal = known
-        threshold = self._escalation.threshold
-        what = f"confidence {confidence:.2f} (set by the {signal.name}, uncalibrated: {why})"
+        what = f"confidence {confidence:.2f} (set by the {signal.name}; uncertified: {unsworn.why})"
         if confidence >= threshold:
             verdict = Verdict(
                 action="accept", reason=_sentence(f"{what} reaches the threshold {threshold:.2f}")
@@ -163,30 +171,59 @@ class Policy:
         return replace(verdict, confidence=confidence, threshold=threshold)
 
 
+class LargePolicy:
+    """Judges the answers of the large model, which nobody is asked after: hard faults flag them, and how
+    sure it is of the others is not known. Certificates speak of the agents' own models.
+    """
+
+    def judge(
+        self,
+        agent: str,  # noqa: ARG002 (the Judge port)
+        signals: Signals,
+        *,
+        failure: ShoalError | None = None,
+        digest: str | None = None,  # noqa: ARG002
+        repairs_left: int = 0,
+        large: bool,  # noqa: ARG002
+    ) -> Verdict:
+        fault = find_fault(signals, failure)
+        if fault is None:
+            return Verdict(action="accept", reason="The larger model's answer is kept: it has no fault.")
+        if fault.repairable and repairs_left > 0:
+            return Verdict(action="repair", reason=_sentence(fault.what, "it is asked for again"))
+        what = f"the larger model was asked: {fault.what}"
+        return Verdict(action="abstain", reason=_sentence(what, FLAGGED))
+
+
 def _judge_sworn(sworn: _Sworn, signals: Signals, *, large: bool) -> Verdict:
     combiner = sworn.certificate.combiner
     confidence = combiner.confidence(signals)
     what = f"confidence {confidence:.2f}"
+    benefit = combiner.expected_benefit(signals)
     if confidence >= sworn.threshold:
         what += f" reaches the threshold {sworn.threshold:.2f} ({sworn.promise})"
         verdict = Verdict(action="accept", reason=_sentence(what))
     else:
         what += f" is below the threshold {sworn.threshold:.2f} ({sworn.promise})"
-        benefit = combiner.expected_benefit(signals)
         if large and benefit is not None and benefit <= 0:
             what += " and the larger model is not expected to do better"
-            verdict = Verdict(action="abstain", reason=_sentence(what, "it is flagged"))
+            verdict = Verdict(action="abstain", reason=_sentence(what, FLAGGED))
         else:
             verdict = _decline(what, large=large)
     return replace(
-        verdict, confidence=confidence, calibrated=True, threshold=sworn.threshold, certificate=sworn.id
+        verdict,
+        confidence=confidence,
+        calibrated=True,
+        threshold=sworn.threshold,
+        certificate=sworn.id,
+        benefit=benefit,
     )
 
 
 def _decline(what: str, *, large: bool) -> Verdict:
     if large:
         return Verdict(action="escalate", reason=_sentence(what, "the larger model is asked"))
-    return Verdict(action="abstain", reason=_sentence(what, "it is flagged: no larger model may be asked"))
+    return Verdict(action="abstain", reason=_sentence(what, f"{FLAGGED}: there is no larger model to ask"))
 
 
 def _sentence(what: str, consequence: str = "") -> str:

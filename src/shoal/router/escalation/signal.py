@@ -13,8 +13,8 @@ from shoal.core.decision import Signals
 
 __all__ = ["SIGNALS", "Cost", "Signal", "prior_confidence"]
 
-Cost = Literal["free", "one embedding", "one token", "k samples"]
-"""What seeing the signal takes beyond the attempt itself."""
+Cost = Literal["free", "extra tokens", "extra calls"]
+"""What seeing the signal takes beyond the attempt itself. What is not free is off until it is asked for."""
 
 
 class Signal(ABC):
@@ -23,6 +23,8 @@ class Signal(ABC):
     name: ClassVar[str]
     """As a person reads it."""
     cost: ClassVar[Cost] = "free"
+    of_answer: ClassVar[bool] = True
+    """It looks at the answer itself, not at the way to it."""
 
     @abstractmethod
     def value(self, signals: Signals) -> float | None:
@@ -40,6 +42,11 @@ class Signal(ABC):
             return None
         return min(1.0, max(0.0, self.prior(value)))
 
+    def guesses(self, signals: Signals) -> bool:
+        """Whether `prior` means something for this kind of answer."""
+        del signals
+        return True
+
 
 class LabelProbability(Signal):
     """Probability of the chosen label, renormalised over the allowed ones."""
@@ -54,13 +61,13 @@ class LabelProbability(Signal):
 
 
 class ValueLogprob(Signal):
-    """Geometric mean of the probabilities of the value tokens.
+    """Geometric mean of the probabilities of the value tokens; of a free text, of all its tokens.
 
-    Length-normalised likelihood (Malinin & Gales 2021, "Uncertainty Estimation in Autoregressive
-    Structured Prediction"), without the tokens that a grammar forced.
+    Length-normalised likelihood, the inverse of perplexity (Malinin & Gales 2021, "Uncertainty Estimation
+    in Autoregressive Structured Prediction"), without the tokens that a grammar forced.
     """
 
-    name = "token probability of the values"
+    name = "token probability"
 
     def value(self, signals: Signals) -> float | None:
         return signals.mean_value_logprob
@@ -73,10 +80,13 @@ class WeakestToken(Signal):
     """Probability of the least sure value token.
 
     One wrong digit spoils a value, but the longer the answer the lower it is, right or wrong: so it
-    counts for little until rows say otherwise.
+    counts for little until rows say otherwise, and for nothing in a free text, where words have synonyms.
     """
 
     name = "least sure token"
+
+    def guesses(self, signals: Signals) -> bool:
+        return signals.schema_valid is not None
 
     def value(self, signals: Signals) -> float | None:
         return signals.min_value_logprob
@@ -86,9 +96,14 @@ class WeakestToken(Signal):
 
 
 class Margin(Signal):
-    """First minus second alternative where the two were closest."""
+    """First minus second alternative where the two were closest. As with the least sure token, it says
+    nothing about a free text until rows say so.
+    """
 
     name = "margin to the second-best token"
+
+    def guesses(self, signals: Signals) -> bool:
+        return signals.schema_valid is not None
 
     def value(self, signals: Signals) -> float | None:
         return signals.margin
@@ -101,6 +116,7 @@ class Repairs(Signal):
     """How often the answer had to be asked for again: each time it had been wrong."""
 
     name = "repairs"
+    of_answer = False
 
     def value(self, signals: Signals) -> float | None:
         return float(signals.repairs) if signals.repairs else None
@@ -113,7 +129,7 @@ class Agreement(Signal):
     """Share of further samples with the same answer (Wang et al. 2023, "Self-Consistency")."""
 
     name = "agreement between samples"
-    cost = "k samples"
+    cost = "extra calls"
 
     def value(self, signals: Signals) -> float | None:
         return signals.agreement
@@ -126,13 +142,25 @@ class SelfCheck(Signal):
     """P(true) by one token (Kadavath et al. 2022, "Language Models (Mostly) Know What They Know")."""
 
     name = "the model's own check"
-    cost = "one token"
+    cost = "extra tokens"
 
     def value(self, signals: Signals) -> float | None:
         return signals.self_check
 
     def prior(self, value: float) -> float:
         return value
+
+
+class Validation(Signal):
+    """The agent's own checks: each that passes rules one fault out. Those that fail are hard faults."""
+
+    name = "checks passed"
+
+    def value(self, signals: Signals) -> float | None:
+        return float(signals.checks_passed) if signals.checks_passed else None
+
+    def prior(self, value: float) -> float:
+        return 1 - 0.1**value
 
 
 class RetrievalSupport(Signal):
@@ -143,7 +171,7 @@ class RetrievalSupport(Signal):
     """
 
     name = "support in the passages"
-    cost = "one embedding"
+    of_answer = False
 
     def value(self, signals: Signals) -> float | None:
         return signals.retrieval_support
@@ -156,6 +184,7 @@ class RouterConfidence(Signal):
     """Is this the right agent at all?"""
 
     name = "router confidence"
+    of_answer = False
 
     def value(self, signals: Signals) -> float | None:
         return signals.router_confidence
@@ -168,6 +197,7 @@ class RouterMargin(Signal):
     """Lead of the chosen agent over the next."""
 
     name = "router margin"
+    of_answer = False
 
     def value(self, signals: Signals) -> float | None:
         return signals.router_margin
@@ -180,7 +210,7 @@ class Difficulty(Signal):
     """P(the small model fails), learnt from prompts (`difficulty.py`): known before the call."""
 
     name = "difficulty of the request"
-    cost = "one embedding"
+    of_answer = False
 
     def value(self, signals: Signals) -> float | None:
         return signals.difficulty
@@ -201,14 +231,21 @@ SIGNALS: tuple[Signal, ...] = (
     RouterConfidence(),
     RouterMargin(),
     Difficulty(),
+    Validation(),
 )
 
 
 def prior_confidence(signals: Signals) -> tuple[float, Signal] | None:
-    """Uncalibrated P(acceptable) and the signal that set it; None when nothing was looked at.
+    """Uncalibrated P(acceptable) and the signal that set it; None when nothing looked at the answer.
 
     An answer is as sure as its least sure sign: each signal names a way to be wrong, so none can make up
-    for another.
+    for another. That the right agent was asked is no sign that its answer is right.
     """
-    read = [(value, signal) for signal in SIGNALS if (value := signal.read(signals)) is not None]
-    return min(read, key=lambda pair: pair[0], default=None)
+    read = [
+        (value, signal)
+        for signal in SIGNALS
+        if signal.guesses(signals) and (value := signal.read(signals)) is not None
+    ]
+    if not any(signal.of_answer for _, signal in read):
+        return None
+    return min(read, key=lambda pair: pair[0])
