@@ -5,6 +5,7 @@ judge them; `report.py` does.
 """
 
 import gzip
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shoal.core.errors import ConfigError
 
-__all__ = ["Example", "Examples", "load_examples", "parse_examples"]
+__all__ = ["Example", "Examples", "load_examples", "parse_examples", "read_lines"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +54,27 @@ def load_examples(path: Path) -> tuple[Example, ...]:
     Raises:
         ConfigError: the file cannot be read, or a line of it is not an example.
     """
+    return tuple(_parse_line(line, f"{path}:{number}") for number, line in read_lines(path))
+
+
+def read_lines(path: Path) -> tuple[tuple[int, str], ...]:
+    """Lines of a JSONL or JSONL.gz file with their numbers; blank ones are skipped.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
     try:
         raw = path.read_bytes()
         content = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise ConfigError(
-            f"cannot read the examples in {path}",
+            f"cannot read the rows in {path}",
             why=str(error),
             mend='give a UTF-8 file with one {"text": ..., "label": ...} a line, plain or .gz',
         ) from error
     # Only "\n" ends a line: texts may hold U+2028 and its like, which splitlines() would break at.
     lines = enumerate(content.split("\n"), start=1)
-    return tuple(_parse_line(line, f"{path}:{number}") for number, line in lines if line.strip())
+    return tuple((number, line) for number, line in lines if line.strip())
 
 
 def _parse_line(line: str, place: str) -> Example:

@@ -5,6 +5,7 @@ embedding and one matrix product. It calls no model and knows agents by name onl
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,7 @@ class Router:
         examples: Examples = (),
         *,
         jobs: Mapping[str, str] | None = None,
+        validation: Examples = (),
         embedder: Embedder | None = None,
         seed: int = 0,
     ) -> "Router":
@@ -51,6 +53,8 @@ class Router:
             examples: `(text, agent)` pairs, agent None = out of scope, or the path of a JSONL file.
             jobs: Agent to its one-sentence job. Where given, its keys are the agents; the sentences
                 stand in for missing examples.
+            validation: Rows kept out of learning; confidence and threshold are set on them. Without any,
+                on rows held out of the examples in turn.
             embedder: Defaults to MiniLM in this process.
             seed: Same examples, same seed: same router, in whatever order they come.
 
@@ -67,7 +71,9 @@ class Router:
                 mend='Router.fit([("where is my parcel?", "orders")]) or Router.fit(jobs={"orders": "..."})',
             )
         vectors = _finite(embedder.embed([example.text for example in kept]), embedder)
-        return cls(_fit(kept, vectors, agents, jobs or {}, embedder, report, seed), embedder)
+        saved = _fit(kept, vectors, agents, jobs or {}, embedder, report, seed)
+        held, _ = inspect_examples(parse_examples(validation), dict.fromkeys(agents, ""))
+        return cls(_set_on(held, saved, embedder) if held else saved, embedder)
 
     @classmethod
     def load(cls, folder: str | Path, *, embedder: Embedder | None = None) -> "Router":
@@ -199,6 +205,22 @@ def _fit(  # noqa: PLR0913, PLR0917 (the parts of one computation, each computed
         examples=kept,
         vectors=vectors,
         report=report,
+    )
+
+
+def _set_on(held: tuple[Example, ...], saved: SavedRouter, embedder: Embedder) -> SavedRouter:
+    """Confidence and threshold from rows that nothing was learnt from."""
+    vectors = _finite(embedder.embed([example.text for example in held]), embedder)
+    scores = saved.head.probabilities(vectors)[:, : len(saved.agents)]
+    index = {agent: i for i, agent in enumerate(saved.agents)}
+    labels = np.array([index.get(example.agent or "", -1) for example in held])
+    calibration = fit_calibration(scores.max(axis=1), scores.argmax(axis=1) == labels)
+    if calibration is None:
+        return saved
+    in_scope = scores.max(axis=1)[labels >= 0]
+    confidences = np.array([calibration(float(score)) for score in in_scope])
+    return replace(
+        saved, calibration=calibration, threshold=threshold_for_rejection(confidences, IN_SCOPE_REJECTED)
     )
 
 
