@@ -11,7 +11,18 @@ if TYPE_CHECKING:
     from shoal.agents import Agent, Attempt
     from shoal.core.errors import ShoalError
     from shoal.core.passage import Passage
-    from shoal.graphs import Result, Step
+    from shoal.graphs import (
+        Answered,
+        Escalated,
+        Judged,
+        Result,
+        Retracted,
+        Routed,
+        Step,
+        TeamEvent,
+        Token,
+        fold,
+    )
     from shoal.models.function import Scored
     from shoal.project import Project, open_project
     from shoal.router import Router
@@ -21,35 +32,51 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Agent",
+    "Answered",
     "Attempt",
     "Budget",
+    "Escalated",
     "Escalation",
+    "Judged",
     "Passage",
     "Project",
     "Result",
+    "Retracted",
+    "Routed",
     "Router",
     "Scored",
     "ShoalError",
     "Step",
     "Team",
+    "TeamEvent",
+    "Token",
     "Tool",
+    "fold",
     "open_project",
 ]
 
 _HOMES = {
     "Agent": "shoal.agents",
+    "Answered": "shoal.graphs",
     "Attempt": "shoal.agents",
     "Budget": "shoal.router.escalation",
+    "Escalated": "shoal.graphs",
     "Escalation": "shoal.router.escalation",
+    "Judged": "shoal.graphs",
     "Passage": "shoal.core.passage",
     "Project": "shoal.project",
     "Result": "shoal.graphs",
+    "Retracted": "shoal.graphs",
+    "Routed": "shoal.graphs",
     "Router": "shoal.router",
     "Scored": "shoal.models.function",
     "ShoalError": "shoal.core.errors",
     "Step": "shoal.graphs",
     "Team": "shoal.team",
+    "TeamEvent": "shoal.graphs",
+    "Token": "shoal.graphs",
     "Tool": "shoal.tools",
+    "fold": "shoal.graphs",
     "open_project": "shoal.project",
 }
 

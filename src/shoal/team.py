@@ -5,8 +5,8 @@ The composition root for people who embed Shoal; what it is wired to (adapters, 
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +25,7 @@ from shoal.runtime import LocalRuntime
 if TYPE_CHECKING:
     from langgraph.graph import CompiledStateGraph
 
-    from shoal.graphs import Result, TeamRunner
+    from shoal.graphs import Result, StreamMode, TeamEvent, TeamRunner
 
 __all__ = ["Team"]
 
@@ -100,6 +100,29 @@ class Team:
         """
         return await (await self._runner()).run(request, thread_id=thread_id)
 
+    async def stream(
+        self, request: str, *, mode: "StreamMode" = "commit", thread_id: str | None = None
+    ) -> AsyncGenerator["TeamEvent"]:
+        """`run`, telling what happens while it does; the last event is `Answered`, with the result.
+
+        A reader who is slow delays nobody. Closing the generator early cancels the run, and the ledger keeps
+        it as interrupted; use `contextlib.aclosing` to close it at a known place.
+
+        Args:
+            request: see `run`.
+            mode: "commit" shows an answer once it was accepted; "live" shows tokens as they are said, and
+                takes back with `Retracted` what is not accepted.
+            thread_id: see `run`.
+
+        Raises:
+            RunError: the team was closed before the end.
+            ShoalError: what `run` raises.
+        """
+        runner = await self._runner()
+        async with aclosing(runner.stream(request, mode=mode, thread_id=thread_id)) as events:
+            async for event in events:
+                yield event
+
     def run_sync(self, request: str, *, thread_id: str | None = None) -> "Result":
         """`run` for code without an event loop. Raises what `run` raises, and `RunError` inside a loop."""
         return run_sync(self.run(request, thread_id=thread_id))
@@ -125,6 +148,8 @@ class Team:
         if live is not None:
             async with live.stack:
                 live.stack.push_async_callback(live.runtime.aclose)
+                if live.runner is not None:
+                    live.stack.push_async_callback(live.runner.aclose)
 
     async def __aenter__(self) -> Self:
         return self

@@ -58,7 +58,8 @@ class Attempt(Generic[OutputT]):
 class Repairing:
     """The text streamed so far is void: the agent asks its model again."""
 
-    reason: str
+    verdict: Verdict
+    """Of the draft; its reason says what was wrong."""
 
 
 AgentEvent = ChatDelta | Repairing | Attempt[OutputT]

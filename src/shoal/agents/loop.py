@@ -154,7 +154,7 @@ async def attempt_events(task: Task[OutputT]) -> AsyncGenerator[AgentEvent[Outpu
         )
         if verdict.action != "repair" or work.repairs == MAX_REPAIRS or work.request is None:
             break
-        yield Repairing(reason=verdict.reason)
+        yield Repairing(verdict=verdict)
         problem = draft.failure.why or draft.failure.what if draft.failure else verdict.reason
         work.add(*build_repair(draft.text, problem))
         work.repairs += 1

@@ -11,13 +11,16 @@ from typing import Any, Literal
 
 from langgraph.types import Command, Send
 
-from shoal.agents import Agent, Attempt, Judge, Runtime, Task, attempt_events, check_text
+from shoal.agents import Agent, Attempt, Judge, Repairing, Runtime, Task, attempt_events, check_text
+from shoal.core.chat import ChatDelta
 from shoal.core.decision import Decision, Signals, Subtask, Verdict
 from shoal.core.errors import RunError
 from shoal.core.passage import Passage
 from shoal.core.port import ChatModel, RoutePort
 from shoal.graphs.dispatch import next_moves, unanswerable
+from shoal.graphs.result import PARTS, compose_part
 from shoal.graphs.state import Outcome, Planned, TeamState, Work
+from shoal.graphs.stream import current_stream
 from shoal.tracing.record import StepRow, new_id
 from shoal.tracing.scope import scope
 from shoal.tracing.spans import AgentSpan, RoutingSpan
@@ -57,6 +60,8 @@ class TeamNodes:
         _check_order(subtasks)
         planned = [Planned(subtask=subtask, decision=self._decide(subtask)) for subtask in subtasks]
         latency_s = time.perf_counter() - started
+        for item in planned:
+            current_stream.get().routed(item)
         outcomes: dict[str, Any] = {}
         for item in unanswerable(planned):
             outcome = _unrouted(item)
@@ -107,7 +112,7 @@ class TeamNodes:
         planned = [Planned.model_validate(item) for item in state["planned"]]
         outcomes = {key: Outcome.model_validate(value) for key, value in state["outcomes"].items()}
         parts = [_show(item, outcomes[item.subtask.id], alone=len(planned) == 1) for item in planned]
-        return {"answer": "\n\n".join(parts)}
+        return {"answer": PARTS.join(parts)}
 
     def _decide(self, subtask: Subtask) -> Decision:
         with self._parts.runtime.spans.open(RoutingSpan()) as span:
@@ -117,6 +122,9 @@ class TeamNodes:
 
     async def _attempt(self, work: Work, planned: Planned, agent: Agent[Any], *, node: str) -> dict[str, Any]:
         escalated = node == "large"
+        stream = current_stream.get()
+        if escalated:
+            stream.escalated(planned.subtask.id, agent=agent.name, to_model=_name_of(agent))
         step = _begin(work["run_id"], node, planned, agent=agent.name, escalated=escalated)
         ledger = self._parts.runtime.ledger
         await ledger.begin_step(step)
@@ -131,6 +139,7 @@ class TeamNodes:
             raise
         outcome = _outcome(planned, attempt, agent, escalated=escalated)
         await ledger.end_step(_end(step, outcome, attempt.latency_s))
+        stream.settled(outcome)
         return {"outcomes": {planned.subtask.id: outcome.model_dump(mode="json")}}
 
     async def _run(self, work: Work, planned: Planned, agent: Agent[Any], *, escalated: bool) -> Attempt[Any]:
@@ -145,9 +154,15 @@ class TeamNodes:
             purpose="escalation" if escalated else "answer",
             place=f"{'large' if escalated else agent.name}/{planned.subtask.id}",
         )
+        stream, subtask_id = current_stream.get(), planned.subtask.id
         async for event in attempt_events(task):
-            if isinstance(event, Attempt):
-                return event
+            match event:
+                case Attempt():
+                    return event
+                case Repairing(verdict=verdict):
+                    stream.repairing(subtask_id, verdict, agent=agent.name, escalated=escalated)
+                case ChatDelta(text=text):
+                    stream.said(subtask_id, text)
         raise RunError(f"{agent.name} ended without an attempt")
 
 
@@ -255,7 +270,9 @@ def _outcome(planned: Planned, attempt: Attempt[Any], agent: Agent[Any], *, esca
 
 
 def _show(item: Planned, outcome: Outcome, *, alone: bool) -> str:
-    if outcome.status == "accepted":
-        return outcome.text
-    about = "" if alone else f" «{item.subtask.text}»"
-    return f"Not answered{about}: {outcome.verdict.reason}"
+    why = outcome.verdict.reason
+    return compose_part(outcome.text, outcome.status, subtask=item.subtask.text, why=why, alone=alone)
+
+
+def _name_of(agent: Agent[Any]) -> str:
+    return agent.model if isinstance(agent.model, str) else getattr(agent.model, "name", "")

@@ -13,13 +13,18 @@ from shoal.core.usage import Usage, add_known
 from shoal.graphs.state import Outcome, Planned, Status
 from shoal.tracing.record import CallRow, RunRecord
 
-__all__ = ["Result", "Step", "Totals", "build_result"]
+__all__ = ["Result", "Step", "Totals", "build_result", "compose_answer", "compose_part"]
+
+PARTS = "\n\n"
+"""Between the answers of two subtasks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One subtask, from routing to its last verdict. Calls of every attempt at it are counted."""
 
+    id: str
+    """Of the subtask in its run: "1", "2", ..."""
     subtask: str
     """Its text."""
     agent: str | None
@@ -95,11 +100,29 @@ def build_result(
     )
 
 
+def compose_answer(steps: Sequence[Step]) -> str:
+    """The answers in the order of the request, saying what was not answered and why."""
+    alone = len(steps) == 1
+    return PARTS.join(
+        compose_part(step.text, step.status, subtask=step.subtask, why=step.why, alone=alone)
+        for step in steps
+    )
+
+
+def compose_part(text: str, status: Status, *, subtask: str, why: str, alone: bool) -> str:
+    """What an answer says of one subtask; `alone`: it is the whole request."""
+    if status == "accepted":
+        return text
+    about = "" if alone else f" «{subtask}»"
+    return f"Not answered{about}: {why}"
+
+
 def _step(item: Planned, outcome: Outcome, record: RunRecord) -> Step:
     rows = [row for row in record.steps if row.subtask_id == item.subtask.id]
     ids = {row.id for row in rows}
     calls = [call for call in record.calls if call.step_id in ids]
     return Step(
+        id=item.subtask.id,
         subtask=item.subtask.text,
         agent=outcome.agent,
         model=outcome.model,

@@ -6,7 +6,7 @@ vanish; it ends as done, flagged, failed or interrupted, never without a word.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -15,11 +15,13 @@ from langsmith import tracing_context
 from shoal.agents import check_text
 from shoal.core.errors import RunError
 from shoal.graphs.checkpoint import Checkpoints
+from shoal.graphs.event import Answered, StreamMode, TeamEvent
 from shoal.graphs.nodes import TeamParts
 from shoal.graphs.result import Result, build_result
 from shoal.graphs.state import Outcome, Planned
+from shoal.graphs.stream import EventStream, current_stream
 from shoal.graphs.team_graph import build_team_graph
-from shoal.tracing.record import RunRow, new_id
+from shoal.tracing.record import RunRow, RunStatus, new_id
 from shoal.tracing.spans import WorkflowSpan
 
 __all__ = ["TeamRunner"]
@@ -38,6 +40,7 @@ class TeamRunner:
         self._agents = frozenset(parts.agents)
         self._has_large = parts.large is not None
         self._checkpoints = checkpoints
+        self._streams: set[asyncio.Task[Result]] = set()
         self._graph = build_team_graph(parts).compile(checkpointer=checkpoints.saver if checkpoints else None)
 
     async def run(self, request: str, *, thread_id: str | None = None) -> Result:
@@ -49,7 +52,7 @@ class TeamRunner:
         """
         check_text(request)
         run_id = new_id()
-        await self._ledger.begin_run(
+        await self._admit(
             RunRow(
                 id=run_id,
                 team=self._name,
@@ -60,6 +63,39 @@ class TeamRunner:
             )
         )
         return await self._see_through(run_id, {"run_id": run_id, "request": request})
+
+    async def stream(
+        self, request: str, *, mode: StreamMode, thread_id: str | None = None
+    ) -> AsyncGenerator[TeamEvent]:
+        """`run`, telling what happens; the last event is `Answered`. Closing it early interrupts the run.
+
+        Raises:
+            RunError: the team was closed before the end.
+            ShoalError: what `run` raises.
+        """
+        events = EventStream(mode)
+
+        async def run() -> Result:
+            current_stream.set(events)  # of this task and the nodes it starts, and of nobody else
+            return await self.run(request, thread_id=thread_id)
+
+        task = asyncio.create_task(run())
+        task.add_done_callback(lambda _: events.end())
+        self._streams.add(task)
+        try:
+            while (event := await events.read()) is not None:
+                yield event
+            if task.cancelled():
+                raise RunError("the stream ended before its answer", why="its team was closed meanwhile")
+            yield Answered(result=task.result())
+        finally:
+            self._streams.discard(task)
+            await _stop(task)
+
+    async def aclose(self) -> None:
+        """Interrupt the runs whose streams are still open."""
+        for task in list(self._streams):
+            await _stop(task)
 
     async def resume(self, run_id: str) -> Result:
         """Go on where a run stopped: finished steps are not done again.
@@ -88,22 +124,42 @@ class TeamRunner:
         await self._ledger.mark_run(row.id, "running")
         return await self._see_through(row.id, start)
 
+    async def _admit(self, row: RunRow) -> None:
+        """Commit the run's row; cancelled meanwhile, it is interrupted, and not running for ever."""
+        admission = asyncio.ensure_future(self._ledger.begin_run(row))
+        try:
+            await asyncio.shield(admission)
+        except asyncio.CancelledError as error:
+            await admission
+            await self._end(row.id, "interrupted", error=error)
+            raise
+
+    async def _end(
+        self, run_id: str, status: RunStatus, *, answer: str | None = None, error: BaseException | None = None
+    ) -> None:
+        shown_s = current_stream.get().first_shown_s
+        await asyncio.shield(
+            self._ledger.end_run(run_id, status, answer=answer, error=error, first_shown_s=shown_s)
+        )
+
     async def _see_through(self, run_id: str, start: Mapping[str, Any] | None) -> Result:
         try:
             with (
                 # Environment variables of LangSmith would send every request and answer to its servers.
                 tracing_context(enabled=False),
-                self._spans.open(WorkflowSpan(team=self._name, run_id=run_id)),
+                self._spans.open(WorkflowSpan(team=self._name, run_id=run_id)) as span,
                 self._checkpoints.errors() if self._checkpoints else nullcontext(),
             ):
                 state = await self._graph.ainvoke(
                     start, self._config(run_id), durability="sync" if self._checkpoints else None
                 )
+                if (shown_s := current_stream.get().first_shown_s) is not None:
+                    span.shown(shown_s)
         except asyncio.CancelledError as error:
-            await asyncio.shield(self._ledger.end_run(run_id, "interrupted", error=error))
+            await self._end(run_id, "interrupted", error=error)
             raise
         except Exception as error:
-            await self._ledger.end_run(run_id, "failed", error=error)
+            await self._end(run_id, "failed", error=error)
             raise
         return await self._conclude(run_id, state)
 
@@ -111,7 +167,7 @@ class TeamRunner:
         planned = [Planned.model_validate(item) for item in state["planned"]]
         outcomes = {key: Outcome.model_validate(value) for key, value in state["outcomes"].items()}
         flagged = any(outcome.status != "accepted" for outcome in outcomes.values())
-        await self._ledger.end_run(run_id, "flagged" if flagged else "done", answer=state["answer"])
+        await self._end(run_id, "flagged" if flagged else "done", answer=state["answer"])
         record = await asyncio.to_thread(self._ledger.run, run_id)
         return build_result(planned, outcomes, state["answer"], record)
 
@@ -131,3 +187,11 @@ class TeamRunner:
     @staticmethod
     def _config(run_id: str) -> dict[str, Any]:
         return {"configurable": {"thread_id": run_id}, "recursion_limit": RECURSION_LIMIT}
+
+
+async def _stop(task: "asyncio.Task[Result]") -> None:
+    """Cancel it if it still runs, and wait until it has cleaned up; what it raises is no longer wanted."""
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()

@@ -73,8 +73,9 @@ class Ledger(LedgerReader):
         *,
         answer: str | None = None,
         error: BaseException | None = None,
+        first_shown_s: float | None = None,
     ) -> None:
-        """Close a run, with its answer or what ended it.
+        """Close a run, with its answer or what ended it, and when its stream first showed something.
 
         Raises:
             RunError: there is no such run.
@@ -82,8 +83,9 @@ class Ledger(LedgerReader):
         """
         name, message = (type(error).__name__, str(error)) if error is not None else (None, None)
         await self._update(
-            "UPDATE runs SET status = ?, ended_at = ?, answer = ?, error_class = ?, error = ? WHERE id = ?",
-            (status, time.time(), storable(answer), name, storable(message), run_id),
+            "UPDATE runs SET status = ?, ended_at = ?, answer = ?, error_class = ?, error = ?,"
+            " first_shown_s = coalesce(?, first_shown_s) WHERE id = ?",
+            (status, time.time(), storable(answer), name, storable(message), first_shown_s, run_id),
             f"no run {run_id}",
         )
 

@@ -56,6 +56,11 @@ MIGRATIONS: Migrations = (
             claimed_at REAL NOT NULL, done_at REAL, result TEXT)""",
         "CREATE INDEX effects_run_id ON effects(run_id)",
     ),
+    (
+        "ALTER TABLE runs ADD COLUMN first_shown_s REAL",
+        "ALTER TABLE calls ADD COLUMN from_cache INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE calls ADD COLUMN saved_usd REAL",
+    ),
 )
 
 

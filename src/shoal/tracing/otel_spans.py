@@ -113,6 +113,9 @@ class _OtelSpan:
             }
         )
 
+    def shown(self, first_shown_s: float, /) -> None:
+        self._span.set_attribute(self._names.time_to_first_chunk, first_shown_s)
+
     def used(self, usage: Usage, /) -> None:
         names = self._names
         self._span.set_attributes(

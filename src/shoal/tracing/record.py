@@ -51,6 +51,8 @@ class RunRow:
     answer: str | None = None
     error_class: str | None = None
     error: str | None = None
+    first_shown_s: float | None = None
+    """From the request to the first token its reader could see; None = not streamed, or nothing was shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +140,10 @@ class CallRow:
     cost_usd: float | None = None
     cost_method: CostMethod = "none"
     cost_terms: tuple[CostTerm, ...] = ()
+    from_cache: bool = False
+    """The answer was there already; the model was not asked. Tokens are those of the answer, times are 0."""
+    saved_usd: float | None = None
+    """What the call cost when it was made; None = unknown, or not from the cache."""
 
     @property
     def model_name(self) -> str:

@@ -242,7 +242,7 @@ async def test_a_failing_check_is_repaired_and_named(runtime: LocalRuntime) -> N
     agent = orders([bad, GOOD], checks=[has_a_positive_total])
     events = await read(agent, runtime)
     (repairing,) = [event for event in events if isinstance(event, Repairing)]
-    assert "has_a_positive_total" in repairing.reason
+    assert "has_a_positive_total" in repairing.verdict.reason
     assert isinstance(events[-1], Attempt)
     assert events[-1].accepted
     assert "has_a_positive_total" in asked(agent)[1].messages[-1].content
