@@ -1,7 +1,7 @@
 """What a team says while it works: a closed union of events, and how they fold into the result.
 
-Per subtask `Routed` comes first, then for each attempt its `Token`s and `Judged`; `Answered` is the last event
-of a stream. Events of subtasks that run at once come mixed, each with its subtask's id.
+Per subtask `Routed` comes first, then for each attempt its `Token`s and `Judged`; `Answered` is the last
+event of a stream. Events of subtasks that run at once come mixed, each with its subtask's id.
 """
 
 from collections.abc import Iterable
@@ -95,8 +95,8 @@ TeamEvent = Routed | Token | Judged | Retracted | Escalated | Answered
 def fold(events: Iterable[TeamEvent]) -> Result:
     """The result, with every accepted text and the whole answer put together from the tokens.
 
-    It equals the result of the stream's `Answered`: a reader who shows tokens and obeys retractions has in the
-    end what an unstreamed run returns. Works for both modes.
+    It equals the result of the stream's `Answered`: a reader who shows tokens and obeys retractions has in
+    the end what an unstreamed run returns. Works for both modes.
 
     Raises:
         StreamBroken: the events end without `Answered`, because the run was cancelled or failed.

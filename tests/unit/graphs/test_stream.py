@@ -237,7 +237,7 @@ class Case:
 
     def team(self, folder: Path) -> Team:
         names = [f"a{number}" for number in range(len(self.scripts))]
-        numbers = range(2, len(names) + 1) if self.chained else []
+        numbers = range(2, len(names) + 1 if self.chained else 2)
         agents = [
             Agent(
                 name,
