@@ -16,7 +16,7 @@ from shoal.config import ModelAlias, Settings, find_root, load_settings
 from shoal.core.errors import ConfigError, LocalOnlyError, ModelMissing, UnknownName
 from shoal.core.model_name import Engine, ModelName, parse_model_name
 from shoal.core.port import ChatModel, Retriever
-from shoal.models.breaker import Breaker, BreakerModel
+from shoal.models.breaker import Breaker, BreakerModel, host_breaker, model_breaker
 from shoal.models.deadline import DeadlineModel, Deadlines
 from shoal.models.limit import LimitedModel
 from shoal.models.network import build_client, build_transport
@@ -276,8 +276,9 @@ class LocalRuntime:
         )
         recorder = Recorder(ledger=self.ledger, costs=self.costs, meter=self._meter(engine), spans=self.spans)
         recorded = RecordedModel(limited, recorder, remote=self._is_remote(adapter.name))
-        breaker = self._breakers.setdefault(host, Breaker(host))
-        return RetryingModel(BreakerModel(recorded, breaker), attempts=serving.attempts)
+        breaker = self._breakers.setdefault(host, host_breaker(host))
+        watched = BreakerModel(BreakerModel(recorded, model_breaker(adapter.name)), breaker)
+        return RetryingModel(watched, attempts=serving.attempts)
 
     def _parallel(self, engine: str) -> int:
         match engine:

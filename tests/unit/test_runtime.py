@@ -15,7 +15,14 @@ import pytest
 from shoal import Agent, Team
 from shoal.config import load_settings
 from shoal.core.chat import ChatRequest, Message, complete
-from shoal.core.errors import ConfigError, ContextOverflow, LocalOnlyError, ModelMissing, UnknownName
+from shoal.core.errors import (
+    ConfigError,
+    ContextOverflow,
+    LoadFailed,
+    LocalOnlyError,
+    ModelMissing,
+    UnknownName,
+)
 from shoal.router.sole import SoleRouter
 from shoal.runtime import LocalRuntime
 from shoal.testing.fake_ollama import (
@@ -272,7 +279,7 @@ RETRIED = 3
         (Fault.status(404, 'model "small:1b" not found'), REFUSED, "ModelMissing"),
         (Fault.status(400, "no"), REFUSED, "RequestRefused"),
         (Fault.status(503, QUEUE_FULL), RETRIED, "Overloaded"),
-        (Fault.status(500, CRASHED), RETRIED, "EngineDown"),
+        (Fault.status(500, CRASHED), RETRIED, "LoadFailed"),
         (Fault.reset(after=0), RETRIED, "StreamBroken"),
         (Fault.eof(after=0), RETRIED, "StreamBroken"),
         (Fault.reset(after=2), REFUSED, "StreamBroken"),
@@ -357,3 +364,15 @@ async def test_a_thousand_requests_at_once_lose_nothing_and_keep_their_order(
     assert len(server.chats) == count + 1
     assert {row.status for row in rows} == {"done"}
     assert grown_kb / count < 500, "kilobytes a request in flight"
+
+
+async def test_a_model_that_cannot_be_loaded_closes_only_itself(server: FakeOllama, start: Open) -> None:
+    server.library.models["broken:1b"] = FakeModel(name="broken:1b", reply=echo)
+    async with start(f'[ollama]\nurl = "{server.url}"\n[serving]\nattempts = 1\n') as runtime:
+        server.fail(*[Fault.status(500, CRASHED)] * 3)
+        broken = await runtime.model("ollama:broken:1b")
+        for _ in range(5):
+            with pytest.raises(LoadFailed):
+                await complete(broken.stream(ASK))
+        assert len(server.chats) == 3, "then it is left alone for a while"
+        assert (await complete((await runtime.model("ollama:small:1b")).stream(ASK))).text == "hello"

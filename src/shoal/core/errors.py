@@ -12,7 +12,8 @@ ShoalError
 │   ├── ModelMissing        the engine does not have the model (the mend is its pull command)
 │   ├── RequestRefused      the engine will never accept this request
 │   │   └── ContextOverflow the prompt does not fit the model's context window
-│   ├── EngineDown          nobody answers at the address, or the engine cannot load (retryable)
+│   ├── EngineDown          nobody answers at the address (retryable)
+│   │   └── LoadFailed      the engine answers, but cannot load or run this model (retryable)
 │   ├── Overloaded          a queue is full, here or at the engine (retryable, with retry_after_s)
 │   ├── DeadlineExceeded    load, first token, idle or total time ran out
 │   └── StreamBroken        the answer stopped before its end (retryable)
@@ -31,6 +32,7 @@ __all__ = [
     "DeadlineExceeded",
     "EngineDown",
     "InputError",
+    "LoadFailed",
     "LocalOnlyError",
     "ModelError",
     "ModelMissing",
@@ -131,7 +133,13 @@ class ContextOverflow(RequestRefused):
 
 
 class EngineDown(ModelError):
-    """The engine does not answer, or fails while loading."""
+    """The engine does not answer."""
+
+    retryable = True
+
+
+class LoadFailed(EngineDown):
+    """The engine answers, but this model cannot be loaded or run. Its others may well be."""
 
     retryable = True
 

@@ -1,7 +1,7 @@
-"""A circuit breaker per host: when an engine is down, say so at once for a while.
+"""A circuit breaker per host and one per model: when one is down, say so at once for a while.
 
 Without it every request would spend its retries on a host that is known to be dead. A full queue (here or at
-the engine) does not count: that host works.
+the engine) does not count: that host works. A model that cannot be loaded closes only itself.
 """
 
 import time
@@ -10,15 +10,25 @@ from contextlib import aclosing, contextmanager
 from typing import final
 
 from shoal.core.chat import ChatEvent, ChatRequest, ChatResponse
-from shoal.core.errors import EngineDown, ModelError, Overloaded
+from shoal.core.errors import EngineDown, LoadFailed, ModelError, Overloaded
 from shoal.core.port import ChatModel, ModelInfo
 
-__all__ = ["Breaker", "BreakerModel"]
+__all__ = ["Breaker", "BreakerModel", "host_breaker", "model_breaker"]
+
+
+def is_failure(error: ModelError) -> bool:
+    """Something went wrong that is not the request's fault."""
+    return error.retryable and not isinstance(error, Overloaded)
+
+
+def is_host_failure(error: ModelError) -> bool:
+    """The host does not answer at all; what one of its models does says nothing of the others."""
+    return isinstance(error, EngineDown) and not isinstance(error, LoadFailed)
 
 
 @final
 class Breaker:
-    """The state of one host, shared by all its models.
+    """The state of one host, shared by all its models, or of one model.
 
     Closed until `failures` calls in a row fail; then open, and every call fails at once, for `cooldown_s`;
     then half-open: one call is let through, and its end decides.
@@ -31,8 +41,22 @@ class Breaker:
         failures: int = 3,
         cooldown_s: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
+        counts: Callable[[ModelError], bool] = is_failure,
+        refusal: type[EngineDown] = EngineDown,
     ) -> None:
+        """Closed.
+
+        Args:
+            host: what it is about, for messages.
+            failures: how many in a row open it.
+            cooldown_s: how long it stays open.
+            clock: seconds from any fixed point.
+            counts: whether an error is a failure of the host.
+            refusal: what is raised while it is open.
+        """
         self._host = host
+        self._counts = counts
+        self._refusal = refusal
         self._limit = failures
         self._cooldown_s = cooldown_s
         self._clock = clock
@@ -45,7 +69,7 @@ class Breaker:
     def call(self) -> Generator[None]:
         """One call to the host; say `heard` within it when the host has answered.
 
-        Only retryable errors count, and `Overloaded` does not.
+        `counts` says which errors count; by default retryable ones, but not `Overloaded`.
 
         Raises:
             EngineDown: the circuit is open; `retry_after_s` says for how much longer.
@@ -54,7 +78,7 @@ class Breaker:
         try:
             yield
         except ModelError as error:
-            if error.retryable and not isinstance(error, Overloaded):
+            if self._counts(error):
                 self._fail(error)
             raise
         finally:
@@ -72,7 +96,7 @@ class Breaker:
         since, error = self._open
         left_s = since + self._cooldown_s - self._clock()
         if left_s > 0 or self._is_probing:
-            raise EngineDown(
+            raise self._refusal(
                 f"{self._host} is not asked for another {max(0.0, left_s):.0f} s",
                 why=f"{self._failures} calls in a row failed, the last one so: {error.what}",
                 mend=error.mend,
@@ -85,6 +109,16 @@ class Breaker:
         self._failures += 1
         if self._failures >= self._limit:
             self._open = (self._clock(), error)
+
+
+def host_breaker(host: str) -> Breaker:
+    """Opens when the host does not answer."""
+    return Breaker(host, counts=is_host_failure)
+
+
+def model_breaker(model: str) -> Breaker:
+    """Opens when this model fails, for whatever reason."""
+    return Breaker(model, refusal=LoadFailed)
 
 
 @final

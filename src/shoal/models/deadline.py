@@ -104,11 +104,14 @@ class DeadlineModel:
     async def _next(
         self, events: AsyncGenerator[ChatEvent], phase: Phase, limit_s: float, left_s: float
     ) -> ChatEvent | None:
+        limit = asyncio.timeout(left_s)
         try:
             # Around one event and never across a yield: the scope must not outlive this coroutine's turn.
-            async with asyncio.timeout(left_s):
+            async with limit:
                 return await anext(events, None)
         except TimeoutError as error:
+            if not limit.expired():
+                raise  # of something inside, which knows better what it waited for
             raise DeadlineExceeded(
                 f"{self.name} {EXCEEDED[phase]} {limit_s:g} s",
                 phase=phase,

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import httpx
 
-from shoal.core.errors import ConfigError, EngineDown, ModelError, ShoalError, StreamBroken
+from shoal.core.errors import ConfigError, EngineDown, LoadFailed, ModelError, ShoalError, StreamBroken
 from shoal.models import embedded_child
 from shoal.models.embedded_child import ChildReport, ChildSpec
 from shoal.models.embedded_settings import (
@@ -206,7 +206,7 @@ class EngineChild:
         if report["error"] is not None:
             complaints = self._log.read_text(errors="replace").splitlines()
             why = "; ".join([report["error"], *complaints[:1]])
-            raise EngineDown(f"{self._name} could not be loaded", why=why, mend="shoal doctor")
+            raise LoadFailed(f"{self._name} could not be loaded", why=why, mend="shoal doctor")
         with httpx.Client(transport=httpx.HTTPTransport(uds=str(self._socket), verify=False)) as client:
             num_ctx = parse_slot_size(client.get("http://engine/slots").content)
         if num_ctx < settings.num_ctx:

@@ -7,7 +7,8 @@
     429, 503 (the queue for loads is full)  Overloaded          yes
     500 of the request's sentences          RequestRefused      no
     500 of the answer's sentences           OutputInvalid       no
-    500 (load, memory, crash), 502, 504     EngineDown          yes
+    500 (load, memory, crash)               LoadFailed          yes
+    502, 504                                EngineDown          yes
     a line {"error": ...} under status 200  StreamBroken        yes (the answer's sentences: no)
     nobody listens                          EngineDown          yes
     a connection lost                       StreamBroken        yes
@@ -24,6 +25,7 @@ from pydantic import BaseModel, ValidationError
 from shoal.core.errors import (
     ContextOverflow,
     EngineDown,
+    LoadFailed,
     ModelError,
     ModelMissing,
     OutputInvalid,
@@ -95,7 +97,7 @@ def _from_sentence(status: int, message: str, kind: str, *, model: str, why: str
         return _unreadable_answer(model, message)
     if status == 400 or _REQUEST.fullmatch(message):
         return RequestRefused(f"Ollama refuses this request to {model}", why=why)
-    return EngineDown(f"Ollama cannot run {model}", why=why, mend=_MAKE_ROOM)
+    return LoadFailed(f"Ollama cannot run {model}", why=why, mend=_MAKE_ROOM)
 
 
 def from_line(message: str, *, model: str) -> ShoalError:

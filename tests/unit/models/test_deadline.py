@@ -1,9 +1,11 @@
 import asyncio
+from collections.abc import AsyncGenerator
 
 import pytest
 
-from shoal.core.chat import ChatDelta, ChatRequest, Message, complete
+from shoal.core.chat import ChatDelta, ChatEvent, ChatRequest, Message, complete
 from shoal.core.errors import DeadlineExceeded, EngineDown
+from shoal.core.port import ModelInfo
 from shoal.models.deadline import DeadlineModel, Deadlines
 from shoal.testing.scripted import ScriptedModel, Turn
 
@@ -90,3 +92,24 @@ async def test_answers_and_errors_pass_unchanged() -> None:
     with pytest.raises(EngineDown) as caught:
         await complete(model.stream(ASK))
     assert caught.value is error
+
+
+async def test_a_time_out_of_something_inside_keeps_its_name() -> None:
+    class Impatient:
+        name = "impatient:model"
+
+        async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent]:
+            yield ChatDelta(text="one")
+            raise TimeoutError("a socket's own")
+
+        async def describe(self) -> ModelInfo:
+            return ModelInfo(name=self.name)
+
+        async def count_tokens(self, request: ChatRequest) -> int | None:
+            return None
+
+        async def aclose(self) -> None:
+            pass
+
+    with pytest.raises(TimeoutError, match="a socket's own"):
+        await complete(DeadlineModel(Impatient()).stream(ASK))

@@ -9,6 +9,7 @@ from shoal.core.chat import ChatDelta, ChatRequest, ChatResponse, Message, Token
 from shoal.core.errors import (
     ContextOverflow,
     EngineDown,
+    LoadFailed,
     LocalOnlyError,
     ModelMissing,
     OutputInvalid,
@@ -175,9 +176,9 @@ async def test_a_model_elsewhere_answers_when_that_is_allowed(client: httpx.Asyn
     ("fault", "expected"),
     [
         (Fault.status(503, QUEUE_FULL), Overloaded),
-        (Fault.status(500, NO_MEMORY), EngineDown),
+        (Fault.status(500, NO_MEMORY), LoadFailed),
         (Fault.status(500, "invalid JSON schema in format"), RequestRefused),
-        (Fault.error_line(after=0), EngineDown),
+        (Fault.error_line(after=0), LoadFailed),
         (Fault.error_line(CRASHED, after=2), StreamBroken),
         (Fault.no_done(after=0), StreamBroken),
         (Fault.no_done(after=3), StreamBroken),

@@ -6,6 +6,7 @@ import pytest
 from shoal.core.errors import (
     ContextOverflow,
     EngineDown,
+    LoadFailed,
     ModelMissing,
     OutputInvalid,
     Overloaded,
@@ -49,10 +50,10 @@ CASES = [
     (500, "error parsing tool call: raw='{', err=unexpected end of JSON input", OutputInvalid),
     (429, "too many requests", Overloaded),
     (503, QUEUE_FULL, Overloaded),
-    (500, NO_MEMORY, EngineDown),
-    (500, CRASHED, EngineDown),
-    (500, LOADING, EngineDown),
-    (500, "a sentence of next year's release", EngineDown),
+    (500, NO_MEMORY, LoadFailed),
+    (500, CRASHED, LoadFailed),
+    (500, LOADING, LoadFailed),
+    (500, "a sentence of next year's release", LoadFailed),
 ]
 
 

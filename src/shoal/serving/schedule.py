@@ -1,0 +1,261 @@
+"""Who runs next, and what is loaded for it. The policy alone: no I/O, no tasks, and time is passed in.
+
+Work is kept by load, and in a load by how prompts begin. What is in memory is served until nothing waits for
+it; then comes the load for which somebody has waited longest, and those that can wait (`batch`) last. Nobody
+waits for ever: once the first of a group has waited `max_wait_s`, measured from when it came or from when its
+group was last served, it has the next turn. It then waits for the calls that are running and for its load;
+and where several are due at once, for the load and a short visit of each that was due before. With
+`max_wait_s` 0 the order is that of arrival.
+
+A load that has just run out of work is kept for a moment when its next task usually comes sooner than it
+could be loaded again: renting or buying (Karlin et al., "Competitive snoopy caching", 1988).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import final
+
+from shoal.serving.lane import NEVER, Lane
+from shoal.serving.task import Costs, Load, Task
+
+__all__ = ["BATCH_PATIENCE", "LINGER", "Schedule", "Start", "Switch"]
+
+BATCH_PATIENCE = 4.0
+"""What `max_wait_s` is multiplied by for tasks that can wait."""
+LINGER = 1.0
+"""How long an idle load is kept for its next task, in times of what it takes to load it again."""
+RECENT = 0.3
+"""Weight of the newest gap in the moving average."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Run this task now."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Take these out of memory, none of which runs anything, then load this one."""
+
+    load: Load
+    unload: tuple[Load, ...]
+
+
+@final
+class Schedule:
+    """The queues in front of one host: one memory, one set of processors.
+
+    Ask `next` again and again after every change until it says None. A `Switch` is answered with `loaded` or
+    `failed`; meanwhile what stays in memory goes on.
+    """
+
+    def __init__(
+        self,
+        *,
+        capacity_bytes: int | None = None,
+        parallel: int | None = None,
+        max_wait_s: float = 30.0,
+        max_queue: int = 10_000,
+    ) -> None:
+        """Nothing waits and nothing is loaded.
+
+        Args:
+            capacity_bytes: memory for loads; None = all of them fit.
+            parallel: tasks that may run at once over all loads; None = only each load's own limit holds.
+            max_wait_s: see the module.
+            max_queue: tasks that may wait for one load.
+        """
+        self.capacity_bytes = capacity_bytes
+        self.max_wait_s = max_wait_s
+        self.proven_bytes: int | None = None
+        """Loads up to this size together are known to fit; None = whatever `capacity_bytes` allows does."""
+        self.running = 0
+        self._parallel = parallel
+        self._max_queue = max_queue
+        self._lanes: dict[Load, Lane] = {}
+        self._current: Lane | None = None
+        self._loading: Lane | None = None
+        self._number = 0
+
+    def lane(
+        self, load: Load, *, costs: Costs | None = None, parallel: int = 1, is_pinned: bool = False
+    ) -> Lane:
+        """The queue of a load, made at its first mention; all but `load` counts only then."""
+        lane = self._lanes.get(load)
+        if lane is None:
+            lane = Lane(load, costs or Costs(), parallel=parallel, max_wait_s=self.max_wait_s)
+            lane.is_pinned = lane.is_resident = is_pinned
+            self._lanes[load] = lane
+        return lane
+
+    @property
+    def lanes(self) -> Iterable[Lane]:
+        return self._lanes.values()
+
+    @property
+    def waiting(self) -> int:
+        return sum(lane.waiting for lane in self._lanes.values())
+
+    def add(self, task: Task, now: float) -> bool:
+        """Queue a task; False = its queue is full, and it was not taken."""
+        lane = self._lanes[task.load]
+        if lane.running + lane.waiting >= lane.parallel + self._max_queue:
+            return False
+        self._number += 1
+        task.number, task.arrived, task.waits = self._number, now, True
+        task.due = now + self.max_wait_s * (BATCH_PATIENCE if task.batch else 1.0)
+        if task.deadline is not None:
+            task.due = min(task.due, max(now, task.deadline - lane.costs.load_s - lane.costs.task_s))
+        if lane.idle_since is not None:
+            gap_s = now - lane.idle_since
+            lane.gap_s = gap_s if lane.gap_s == NEVER else lane.gap_s + RECENT * (gap_s - lane.gap_s)
+            lane.idle_since = None
+        lane.add(task)
+        return True
+
+    def cancel(self, task: Task) -> bool:
+        """Take a task out of its queue; False = it no longer waits there."""
+        if not task.waits:
+            return False
+        task.waits = False
+        self._lanes[task.load].drop(task)
+        return True
+
+    def next(self, now: float) -> Start | Switch | None:
+        """What to do now; None = nothing until something changes, or until `wake_at`."""
+        waiting = [lane for lane in self._lanes.values() if lane.waiting]
+        if not waiting:
+            return None
+        leaving: list[Lane] = []
+        if self._loading is None:
+            absent = [lane for lane in waiting if not lane.is_resident]
+            lane, victims = self._pick_switch(absent, now) if absent else (None, [])
+            if lane is not None and not any(victim.running for victim in victims):
+                return self._switch(lane, victims)
+            leaving = victims
+        elif self._is_unproven(self._loading):
+            return None  # the host may want to empty what is busy, and would wait for ever
+        if self._parallel is not None and self.running >= self._parallel:
+            return None
+        ready = [lane for lane in waiting if lane.is_resident and not lane.full and lane not in leaving]
+        return self._start(ready, now) if ready else None
+
+    def wake_at(self, now: float) -> float | None:
+        """When time alone may change what `next` says; None = it does not."""
+        absent = [lane for lane in self._lanes.values() if lane.waiting and not lane.is_resident]
+        if not absent or self._loading is not None:
+            return None
+        times = [lane.rank[0] for lane in absent]
+        for lane in self._lanes.values():
+            if lane.is_resident:
+                times += [lane.entered + lane.quantum_s(), self._kept_until(lane)]
+        return min((time for time in times if now < time < NEVER), default=None)
+
+    def finish(self, task: Task, now: float) -> None:
+        """A started task has ended, well or not."""
+        lane = self._lanes[task.load]
+        lane.running -= 1
+        lane.used = now
+        self.running -= 1
+        if not lane.running and not lane.waiting:
+            lane.idle_since = now
+
+    def loaded(self, load: Load, now: float) -> None:
+        """A switch is done."""
+        lane = self._lanes[load]
+        self._loading, self._current = None, lane
+        lane.is_resident, lane.entered, lane.used = True, now, now
+
+    def failed(self, load: Load) -> list[Task]:
+        """A switch did not work out. What waited for the load waits no longer, and is given back."""
+        self._loading = None
+        return self._lanes[load].drain()
+
+    def put_off(self, load: Load) -> None:
+        """A switch was not begun; `next` decides anew. To be followed by `observe`."""
+        if self._loading is self._lanes[load]:
+            self._loading = None
+
+    def observe(self, resident: Iterable[Load]) -> None:
+        """What is in memory, as the host says: the rest was taken out by somebody else."""
+        there = frozenset(resident)
+        for load, lane in self._lanes.items():
+            lane.is_resident = lane.is_pinned or (load in there and lane is not self._loading)
+
+    def _start(self, ready: list[Lane], now: float) -> Start:
+        def rank(lane: Lane) -> tuple[bool, bool, float, int]:
+            due, number = lane.rank
+            is_early = due > now
+            return is_early, is_early and lane is not self._current, due, number
+
+        lane = min(ready, key=rank) if len(ready) > 1 else ready[0]
+        task = lane.pop(now)
+        lane.running += 1
+        lane.used = now
+        self.running += 1
+        self._current = lane
+        return Start(task)
+
+    def _switch(self, lane: Lane, victims: list[Lane]) -> Switch:
+        for victim in victims:
+            victim.is_resident = False
+            victim.leave()
+        self._loading = lane
+        return Switch(lane.load, tuple(victim.load for victim in victims))
+
+    def _is_unproven(self, lane: Lane) -> bool:
+        resident = [each for each in self._lanes.values() if each.is_resident and not each.is_pinned]
+        if self.proven_bytes is None or not resident:
+            return False
+        return sum(each.costs.size_bytes for each in (lane, *resident)) > self.proven_bytes
+
+    def _pick_switch(self, absent: list[Lane], now: float) -> tuple[Lane | None, list[Lane]]:
+        """The load to bring in, and those that have to make room."""
+        for lane in self._in_turn(absent, now):
+            victims = self._victims(lane, now)
+            if victims is not None:
+                return lane, victims
+        return None, []
+
+    def _in_turn(self, absent: list[Lane], now: float) -> list[Lane]:
+        ranks = {lane.load: lane.rank for lane in absent}
+        ordered = sorted(absent, key=lambda lane: (lane.is_batch, ranks[lane.load]))
+        soonest = min(absent, key=lambda lane: ranks[lane.load])
+        first = ordered[0]
+        # Not begun when it would have to be broken off for somebody who is due by then.
+        if ranks[soonest.load][0] <= now + first.costs.load_s + first.quantum_s():
+            ordered.remove(soonest)
+            ordered.insert(0, soonest)
+        return ordered
+
+    def _victims(self, lane: Lane, now: float) -> list[Lane] | None:
+        """What has to go so that this one fits; None = too much of it is still needed."""
+        if self.capacity_bytes is None:
+            return []
+        resident = [each for each in self._lanes.values() if each.is_resident and not each.is_pinned]
+        missing = (
+            lane.costs.size_bytes + sum(each.costs.size_bytes for each in resident) - self.capacity_bytes
+        )
+        victims: list[Lane] = []
+        for each in sorted(resident, key=lambda each: (each.waiting > 0, each.running > 0, each.used)):
+            if missing <= 0:
+                break
+            if self._can_leave(each, now, rival=lane):
+                victims.append(each)
+                missing -= each.costs.size_bytes
+        # One that is larger than all the memory still gets it, alone.
+        return victims if missing <= 0 or len(victims) == len(resident) else None
+
+    def _can_leave(self, lane: Lane, now: float, *, rival: Lane) -> bool:
+        is_due = rival.rank[0] <= now
+        if lane.waiting:
+            return is_due and rival.rank < lane.rank and now >= lane.entered + lane.quantum_s()
+        return is_due or (not lane.running and now >= self._kept_until(lane))
+
+    def _kept_until(self, lane: Lane) -> float:
+        keep_s = LINGER * lane.costs.load_s
+        if lane.idle_since is None or lane.gap_s > keep_s:
+            return -NEVER
+        return lane.idle_since + keep_s
