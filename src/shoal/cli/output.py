@@ -10,7 +10,17 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["AsJson", "console", "print_json", "run_async", "seconds", "status_style", "tokens", "usd"]
+__all__ = [
+    "AsJson",
+    "console",
+    "print_json",
+    "print_json_line",
+    "run_async",
+    "seconds",
+    "status_style",
+    "tokens",
+    "usd",
+]
 
 T = TypeVar("T")
 
@@ -22,6 +32,12 @@ STATUS_STYLES = {"accepted": "green", "escalated": "yellow", "flagged": "red", "
 def print_json(value: Any) -> None:
     """One JSON document on stdout; dataclasses become objects."""
     typer.echo(json.dumps(value, default=_plain, ensure_ascii=False, indent=2))
+
+
+def print_json_line(value: Any) -> None:
+    """A dataclass as one line of JSON, its class as "event"; a reader in a pipe gets it at once."""
+    document = {"event": type(value).__name__, **_plain(value)}
+    typer.echo(json.dumps(document, default=_plain, ensure_ascii=False))
 
 
 def console(*, stderr: bool = False) -> "Console":

@@ -21,15 +21,23 @@ def run(
     agent: Annotated[str | None, typer.Option(help="Ask this agent, without routing.")] = None,
     engine: Annotated[str | None, typer.Option(help="auto, embedded, ollama or openai.")] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Finish an interrupted run.")] = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Show the answer while it is made; with --json, an event a line.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Answer one request."""
+    if stream and resume:
+        raise typer.BadParameter("a resumed run cannot be streamed", param_hint="--stream")
     text = "" if resume else _text(request)
-    result = run_async(_answer(text, agent=agent, engine=engine, resume=resume))
-    if as_json:
-        print_json(result)
+    if stream:
+        result = run_async(_stream(text, agent=agent, engine=engine, as_json=as_json))
     else:
-        _show(result)
+        result = run_async(_answer(text, agent=agent, engine=engine, resume=resume))
+    if not as_json:
+        _show(result, answer=not stream or console().is_terminal)
+    elif not stream:
+        print_json(result)
 
 
 async def _answer(text: str, *, agent: str | None, engine: str | None, resume: str | None) -> "Result":
@@ -39,6 +47,18 @@ async def _answer(text: str, *, agent: str | None, engine: str | None, resume: s
     team = project.team(only=agent)
     async with team:
         return await (team.resume(resume) if resume else team.run(text))
+
+
+async def _stream(text: str, *, agent: str | None, engine: str | None, as_json: bool) -> "Result":
+    from shoal.cli import live
+    from shoal.project import open_project
+
+    async with open_project(engine=engine).team(only=agent) as team:
+        if as_json:
+            return await live.print_events(team.stream(text, mode="live"))
+        if console().is_terminal:
+            return await live.follow(team.stream(text, mode="live"))
+        return await live.print_accepted(team.stream(text))
 
 
 def _text(request: str | None) -> str:
@@ -56,11 +76,13 @@ def _text(request: str | None) -> str:
         ) from error
 
 
-def _show(result: "Result") -> None:
+def _show(result: "Result", *, answer: bool) -> None:
+    """`answer`: print that too; not when it was printed piece by piece."""
     from rich.markup import escape
 
     out = console()
-    out.print(result.answer, markup=False, soft_wrap=True)
+    if answer:
+        out.print(result.answer, markup=False, soft_wrap=True)
     out.print()
     for step in result.steps:
         status = "escalated" if step.escalated and step.status == "accepted" else step.status
