@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint type bench lock clean
+.PHONY: help demo test lint type bench bench-streaming lock clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/run.stamp ## run the shipped team over a real inbox and print what every subtask took
 	@$(BIN)/shoal demo
@@ -26,6 +26,9 @@ type: $(VENV)/dev.stamp ## strict types
 
 bench: $(VENV)/dev.stamp ## overhead, router latency, memory and a thousand runs at once, as ratios in one run
 	$(BIN)/python benchmarks/overhead.py
+
+bench-streaming: $(VENV)/dev.stamp ## how much later the first streamed token is than the bare engine's
+	$(BIN)/python benchmarks/streaming.py
 
 lock: $(VENV)/dev.stamp ## resolve the dependencies anew into requirements/
 	sh requirements/lock.sh $(BIN)/python
