@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shoal.cli.figures import print_figures, print_notes
+from shoal.cli.figures import print_figures, print_notes, shown
 from shoal.cli.output import AsJson, console, print_json
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["router"]
 
 
-def router(
+def router(  # noqa: PLR0913 (one parameter an option)
     *,
     train: Annotated[list[Path], typer.Option(help="JSONL[.gz] of {text, label}; can be repeated.")],
     test: Annotated[Path, typer.Option(help="JSONL[.gz] of {text, label}; label null = out of scope.")],
@@ -24,6 +24,9 @@ def router(
         Path | None, typer.Option(help="Rows kept out of training; confidence and threshold are set on them.")
     ] = None,
     predictions: Annotated[Path | None, typer.Option(help="Write one JSON row per test row here.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write report.html and its pictures here.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same router.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -56,6 +59,11 @@ def router(
         print_json(figures)
     else:
         print_figures(figures)
+    if report:
+        from shoal.evaluation.router_report import write_report
+
+        page = write_report(routed, {name: shown(value) for name, value in figures.items()}, report)
+        print_notes([f"wrote {page}"])
     if foreign:
         print_notes([f"labels without a training row, counted as wrong: {', '.join(foreign)}"])
     print_notes(fitted.report.lines())

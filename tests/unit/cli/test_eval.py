@@ -122,3 +122,25 @@ def test_a_wrong_test_file_is_named_before_anything_is_fitted(
     with pytest.raises(ShoalError, match=said) as caught:
         shoal("eval", verb, "--train", train, "--test", test)
     assert caught.value.mend
+
+
+def test_a_report_holds_the_figures_both_pictures_and_the_surest_mistakes(
+    train: Path, test: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "reports" / "today"
+    wrong = write(tmp_path / "wrong.jsonl", [{"text": "play <some> music", "label": "cards"}])
+    shoal("eval", "router", "--train", train, "--test", wrong, "--report", folder)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    for name in ("reliability.png", "coverage.png"):
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+        assert f'src="{name}"' in page
+    assert "accuracy" in page
+    assert "<td>music<td>cards<td>play &lt;some&gt; music" in page
+    shoal("eval", "router", "--train", train, "--test", test, "--report", folder)
+    assert (folder / "report.html").read_text(encoding="utf-8") != page
+
+
+def test_a_report_that_cannot_be_written_is_named(train: Path, test: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ShoalError, match="cannot write"):
+        shoal("eval", "router", "--train", train, "--test", test, "--report", tmp_path / "file")
