@@ -19,7 +19,8 @@ ShoalError
 │   └── StreamBroken        the answer stopped before its end (retryable)
 ├── OutputInvalid           the model's answer does not have the promised shape, also after repairs
 ├── ToolFailed              a tool raised; whether it had an effect is not known
-└── RunError                a run cannot go on: interrupted, refused, over budget, no such run
+└── RunError                a run cannot go on: interrupted, refused, in use, no such run
+    └── OverBudget          the large model may not be asked any more
 """
 
 import difflib
@@ -37,6 +38,7 @@ __all__ = [
     "ModelError",
     "ModelMissing",
     "OutputInvalid",
+    "OverBudget",
     "Overloaded",
     "RequestRefused",
     "RunError",
@@ -188,3 +190,7 @@ class ToolFailed(ShoalError):
 
 class RunError(ShoalError):
     """A run cannot start, go on or be resumed."""
+
+
+class OverBudget(RunError):
+    """The budget for escalations forbids a call of the large model."""

@@ -6,19 +6,23 @@ is said in `ledger_schema`.
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self, final
 
 from shoal.core.errors import RunError
 from shoal.tracing.effect import Claim, Effect, EffectRow, met_again
 from shoal.tracing.ledger_read import LedgerReader
-from shoal.tracing.ledger_row import CALLS, EFFECTS, RUNS, STEPS, storable
+from shoal.tracing.ledger_row import CALLS, EFFECTS, ESCALATIONS, RUNS, STEPS, storable
 from shoal.tracing.ledger_schema import LOCK_WAIT_S, connect
 from shoal.tracing.ledger_writer import LedgerWriter
-from shoal.tracing.record import CallRow, RunRow, RunStatus, StepRow
+from shoal.tracing.record import CallRow, EscalationRow, RunRow, RunStatus, StepRow
+from shoal.tracing.spending import SETTLE, Refusal, Spending, SpendingScope, read_spending
 
 __all__ = ["Ledger"]
+
+Allowance = Callable[[Mapping[SpendingScope, Spending]], Refusal | None]
 
 
 @final
@@ -113,6 +117,41 @@ class Ledger(LedgerReader):
             StorageError: not written, e.g. because its run or step was not begun.
         """
         await self._insert(CALLS.insert, CALLS.values(row))
+
+    async def reserve_escalation(self, row: EscalationRow, allowance: Allowance) -> Refusal | None:
+        """Grant a call of the large model, or say why not; atomic over all processes.
+
+        A final refusal is written as well: it is what the budget cost.
+
+        Raises:
+            StorageError: not written, e.g. because there is no such run.
+        """
+
+        def reserve(db: sqlite3.Connection) -> Refusal | None:
+            spent = read_spending(
+                db, run_id=row.run_id, agent=row.agent, step_id=row.step_id, now=row.asked_at
+            )
+            refusal = allowance(spent)
+            if refusal is None or refusal.final:
+                kept = replace(row, refusal=refusal.reason if refusal else None)
+                db.execute(ESCALATIONS.insert, ESCALATIONS.values(kept))
+            return refusal
+
+        return await self._writer.write(reserve)
+
+    async def settle_escalation(self, row_id: str) -> None:
+        """Say that a granted call has ended: what it took is read from the calls of its step.
+
+        Raises:
+            RunError: it was not granted, or is settled.
+            StorageError: not written.
+        """
+
+        def settle(db: sqlite3.Connection) -> None:
+            if db.execute(SETTLE, {"id": row_id, "now": time.time()}).rowcount == 0:
+                raise RunError(f"no open escalation {row_id} in the ledger", why=f"looked in {self.path}")
+
+        await self._writer.write(settle)
 
     async def claim_effect(self, effect: Effect) -> Claim:
         """Commit the intent to act, or learn what became of it before. Atomic: of many claims one is first.

@@ -13,7 +13,7 @@ from typing import Any
 
 from shoal.core.errors import RunError
 from shoal.tracing.effect import EffectRow
-from shoal.tracing.ledger_row import CALLS, EFFECTS, RUNS, STEPS
+from shoal.tracing.ledger_row import CALLS, EFFECTS, ESCALATIONS, RUNS, STEPS
 from shoal.tracing.ledger_schema import connect, storage_error
 from shoal.tracing.record import RunRecord, RunRow, RunStatus
 from shoal.tracing.totals import Totals, read_totals
@@ -74,6 +74,10 @@ class LedgerReader:
                 run=run,
                 steps=tuple(STEPS.parse(row) for row in _of_run(db, STEPS.select, run.id)),
                 calls=tuple(CALLS.parse(row) for row in _of_run(db, CALLS.select, run.id)),
+                escalations=tuple(
+                    ESCALATIONS.parse(row)
+                    for row in _of_run(db, ESCALATIONS.select, run.id, order="asked_at")
+                ),
             )
 
     def effects(self, run_id: str) -> tuple[EffectRow, ...]:
@@ -110,5 +114,5 @@ class LedgerReader:
             db.close()
 
 
-def _of_run(db: sqlite3.Connection, select: str, run_id: str) -> list[Any]:
-    return db.execute(f"{select} WHERE run_id = ? ORDER BY started_at, rowid", (run_id,)).fetchall()
+def _of_run(db: sqlite3.Connection, select: str, run_id: str, *, order: str = "started_at") -> list[Any]:
+    return db.execute(f"{select} WHERE run_id = ? ORDER BY {order}, rowid", (run_id,)).fetchall()

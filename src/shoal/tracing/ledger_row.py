@@ -12,11 +12,11 @@ from pydantic_core import from_json, to_json
 
 from shoal.core.errors import StorageDamaged
 from shoal.tracing.effect import EffectRow
-from shoal.tracing.record import CallRow, RunRow, StepRow
+from shoal.tracing.record import CallRow, EscalationRow, RunRow, StepRow
 
-__all__ = ["CALLS", "EFFECTS", "RUNS", "STEPS", "Table", "storable"]
+__all__ = ["CALLS", "EFFECTS", "ESCALATIONS", "RUNS", "STEPS", "Table", "storable"]
 
-RowT = TypeVar("RowT", RunRow, StepRow, CallRow, EffectRow)
+RowT = TypeVar("RowT", RunRow, StepRow, CallRow, EffectRow, EscalationRow)
 
 
 class Table(Generic[RowT]):
@@ -82,6 +82,7 @@ def storable(value: object) -> object:
 
 
 RUNS = Table("runs", RunRow)
-STEPS = Table("steps", StepRow, as_json=("decision", "signals"))
+STEPS = Table("steps", StepRow, as_json=("decision", "signals", "alternatives", "drafts"))
 CALLS = Table("calls", CallRow, as_json=("cost_terms",))
 EFFECTS = Table("effects", EffectRow)
+ESCALATIONS = Table("escalations", EscalationRow)

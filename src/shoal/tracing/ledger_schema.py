@@ -61,6 +61,20 @@ MIGRATIONS: Migrations = (
         "ALTER TABLE calls ADD COLUMN from_cache INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE calls ADD COLUMN saved_usd REAL",
     ),
+    (
+        """CREATE TABLE escalations (
+            id TEXT PRIMARY KEY, run_id TEXT NOT NULL REFERENCES runs(id), step_id TEXT REFERENCES steps(id),
+            agent TEXT NOT NULL, model TEXT NOT NULL, asked_at REAL NOT NULL, expires_at REAL NOT NULL,
+            refusal TEXT, benefit REAL, most_usd REAL, most_seconds REAL, most_joules REAL,
+            settled_at REAL, usd REAL, seconds REAL, joules REAL)""",
+        "CREATE INDEX escalations_run_id ON escalations(run_id)",
+        "CREATE INDEX escalations_asked_at ON escalations(asked_at)",
+        "CREATE INDEX steps_started_at ON steps(started_at)",
+        "CREATE INDEX calls_step_id ON calls(step_id)",
+        "ALTER TABLE steps ADD COLUMN benefit REAL",
+        "ALTER TABLE steps ADD COLUMN alternatives TEXT NOT NULL DEFAULT '{}'",
+        "ALTER TABLE steps ADD COLUMN drafts TEXT NOT NULL DEFAULT '[]'",
+    ),
 )
 
 

@@ -5,17 +5,20 @@ US dollars. `None` is unknown, 0 is zero.
 """
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
-from shoal.core.decision import Action, Decision, Signals
+from shoal.core.decision import Action, Decision, Signals, Verdict
 
 __all__ = [
     "CallRow",
     "CallStatus",
     "CostMethod",
     "CostTerm",
+    "Draft",
     "EnergyMethod",
+    "EscalationRow",
     "RunRecord",
     "RunRow",
     "RunStatus",
@@ -23,7 +26,8 @@ __all__ = [
     "new_id",
 ]
 
-RunStatus = Literal["accepted", "running", "done", "flagged", "failed", "interrupted"]
+RunStatus = Literal["accepted", "running", "waiting", "done", "flagged", "failed", "interrupted"]
+"""waiting: for a person's consent."""
 CallStatus = Literal["ok", "error", "cancelled"]
 EnergyMethod = Literal["nvml", "rapl", "estimate", "none"]
 CostMethod = Literal["provider", "local", "none"]
@@ -56,6 +60,14 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An answer that the model was asked to give again."""
+
+    signals: Signals
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepRow:
     """One node of a run. Written when it begins and again when it ends.
 
@@ -80,6 +92,12 @@ class StepRow:
     calibrated: bool = False
     threshold: float | None = None
     certificate: str | None = None
+    benefit: float | None = None
+    """How much likelier the large model's answer is right, in [-1, 1]."""
+    alternatives: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
+    """Predicted cost in USD of every action that could follow; None = unknown."""
+    drafts: tuple[Draft, ...] = ()
+    """What was judged before, and asked for again."""
     escalated: bool = False
     """A larger model made the answer."""
     ended_at: float | None = None
@@ -152,6 +170,32 @@ class CallRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EscalationRow:
+    """One call of the large model, wished for: granted and later settled, or refused by the budget."""
+
+    id: str
+    run_id: str
+    step_id: str | None
+    agent: str
+    model: str
+    """`engine:model`."""
+    asked_at: float
+    expires_at: float
+    """When it has ended, well or not; later than that, nobody settles it any more."""
+    refusal: str | None = None
+    """None = granted."""
+    benefit: float | None = None
+    most_usd: float | None = None
+    """What it can take at most; None = unknown."""
+    most_seconds: float | None = None
+    most_joules: float | None = None
+    settled_at: float | None = None
+    usd: float | None = None
+    seconds: float | None = None
+    joules: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """A run with everything it left."""
 
@@ -160,3 +204,5 @@ class RunRecord:
     """In order of their start."""
     calls: tuple[CallRow, ...]
     """In order of their start."""
+    escalations: tuple[EscalationRow, ...] = ()
+    """In order of being asked for."""

@@ -1,23 +1,18 @@
 """Keep an answer local only when it is good enough: signals, confidence, certificates, policy, budgets."""
 
-from shoal.router.escalation.budget import Account, Grant, Refusal, Spent
 from shoal.router.escalation.calibrate import LabelledAttempt, calibrate
 from shoal.router.escalation.certificate import Certificate, Digests, load_certificate, save_certificate
 from shoal.router.escalation.policy import LargePolicy, Policy
 from shoal.router.escalation.settings import Budget, Escalation
 
 __all__ = [
-    "Account",
     "Budget",
     "Certificate",
     "Digests",
     "Escalation",
-    "Grant",
     "LabelledAttempt",
     "LargePolicy",
     "Policy",
-    "Refusal",
-    "Spent",
     "calibrate",
     "load_certificate",
     "save_certificate",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shoal.core.decision import Signals
-from shoal.core.errors import DeadlineExceeded, ModelError, OutputInvalid, ShoalError
+from shoal.core.errors import DeadlineExceeded, ModelError, OutputInvalid, OverBudget, ShoalError
 
 __all__ = ["Fault", "find_fault"]
 
@@ -46,6 +46,8 @@ _FAULTS: tuple[tuple[Callable[[Signals], bool], Fault], ...] = (
 def _of_failure(failure: ShoalError) -> Fault:
     if isinstance(failure, OutputInvalid):
         return Fault(what="the answer does not have the promised shape", repairable=True)
+    if isinstance(failure, OverBudget):
+        return Fault(what=failure.what, repairable=False)
     if isinstance(failure, DeadlineExceeded):
         return Fault(what="the model did not answer in time", repairable=False)
     if isinstance(failure, ModelError):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from shoal.core.errors import ConfigError
+from shoal.tracing.spending import SpendingScope
 
 __all__ = ["PRIOR_THRESHOLD", "Budget", "Consent", "Escalation"]
 
@@ -18,7 +19,7 @@ than wrong", because what models say of themselves is too high by 10 to 20 point
 "On Calibration of Modern Neural Networks"; Xiong et al. 2024, "Can LLMs Express Their Uncertainty?")."""
 
 UNITS = ("calls", "share", "usd", "seconds", "joules")
-SCOPES = ("run", "agent", "day")
+SCOPES: tuple[SpendingScope, ...] = ("run", "agent", "day")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
