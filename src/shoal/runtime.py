@@ -27,6 +27,7 @@ from shoal.tracing.cost import DEFAULT_PRICES, CostModel, Hardware
 from shoal.tracing.energy import EnergyMeter, Power
 from shoal.tracing.energy_counter import find_meter
 from shoal.tracing.export import Endpoint, Telemetry, build_telemetry
+from shoal.tracing.forecast import Forecast
 from shoal.tracing.ledger import Ledger
 from shoal.tracing.recorded_model import RecordedModel, Recorder
 from shoal.tracing.spans import Spans
@@ -291,13 +292,15 @@ class LocalRuntime:
             case _:
                 return FUNCTION_THREADS
 
-    async def is_remote(self, model: str | ChatModel) -> bool:
-        """Whether a model's work is done on another machine.
+    async def forecast(self, model: str | ChatModel) -> Forecast:
+        """What calls of a model may cost.
 
         Raises:
             ConfigError: see `resolve`.
         """
-        return self._is_remote(model.name if not isinstance(model, str) else str(await self.resolve(model)))
+        name = model.name if not isinstance(model, str) else str(await self.resolve(model))
+        watts = self.settings.power.tdp_w if self._meter(name.partition(":")[0]) else None
+        return Forecast(model=name, remote=self._is_remote(name), costs=self.costs, watts=watts)
 
     def _is_remote(self, name: str) -> bool:
         engine, _, model = name.partition(":")

@@ -19,13 +19,16 @@ from shoal.core.model_name import parse_model_name
 from shoal.core.port import ChatModel, RoutePort
 from shoal.core.sync import run_sync
 from shoal.router import Router
-from shoal.router.escalation import Budget, Certificate, Escalation, LargePolicy, Policy
+from shoal.router.escalation import Certificate, Escalation, LargePolicy, Policy
+from shoal.router.escalation.metered_model import check_countable
 from shoal.runtime import LocalRuntime
+from shoal.tracing.cost import CostModel
+from shoal.tracing.forecast import Forecast
 
 if TYPE_CHECKING:
     from langgraph.graph import CompiledStateGraph
 
-    from shoal.graphs import Result, StreamMode, TeamEvent, TeamRunner
+    from shoal.graphs import Large, Result, StreamMode, TeamEvent, TeamParts, TeamRunner
 
 __all__ = ["Team"]
 
@@ -69,7 +72,12 @@ class Team:
         self._check(agents)
         self._given_router = router
         self._escalation = escalation or self.settings.escalation
-        _refuse_what_is_not_enforced(self._escalation)
+        if self._escalation.consent == "ask" and large is not None and not durable:
+            raise ConfigError(
+                'consent = "ask" needs checkpoints',
+                why="a run that waits for a person must outlive its process",
+                mend='Team(..., durable=True), or consent = "never"',
+            )
         self._judge = Policy(self._escalation, certificates=certificates)
         self._durable = durable
         self._live: dict[asyncio.AbstractEventLoop, _Live] = {}
@@ -86,12 +94,14 @@ class Team:
         """The team as a LangGraph graph, without a checkpointer: to inspect or draw. `run` runs it."""
         from shoal.graphs import build_team_graph
 
-        return build_team_graph(self._parts(LocalRuntime(self.settings), self.large)).compile()
+        return build_team_graph(self._parts(LocalRuntime(self.settings), self._unresolved_large())).compile()
 
     async def run(self, request: str, *, thread_id: str | None = None) -> "Result":
         """Answer a request.
 
-        Cancelling it leaves the run interrupted in the ledger; `resume` goes on from its last step.
+        Cancelling it leaves the run interrupted in the ledger; `resume` goes on from its last step. With
+        consent = "ask" the result may be "waiting": `result.consent` shows who would receive which text, and
+        `resume(result.run_id, consent=...)` goes on, here or in another process.
 
         Raises:
             InputError: the request is empty, binary or too long to be meant.
@@ -127,15 +137,20 @@ class Team:
         """`run` for code without an event loop. Raises what `run` raises, and `RunError` inside a loop."""
         return run_sync(self.run(request, thread_id=thread_id))
 
-    async def resume(self, run_id: str) -> "Result":
-        """Finish an interrupted run; steps that were checkpointed are not done again.
+    async def resume(self, run_id: str, *, consent: bool | Mapping[str, bool] | None = None) -> "Result":
+        """Finish an interrupted or waiting run; steps that were checkpointed are not done again.
+
+        Args:
+            run_id: the run's id, or the beginning of it.
+            consent: for a run that waits for it: yes or no to all it asks, or by subtask id (none is no).
+                None: nothing is decided, and the result still waits.
 
         Raises:
-            RunError: there is no such run, it has ended, it left no checkpoints, or it needs an agent that
-                this team does not have.
+            RunError: there is no such run, it has ended, another process works on it, it left no
+                checkpoints, or it needs an agent that this team does not have.
             ShoalError: what `run` raises.
         """
-        return await (await self._runner()).resume(run_id)
+        return await (await self._runner()).resume(run_id, consent=consent)
 
     @property
     def runtime(self) -> LocalRuntime:
@@ -162,23 +177,44 @@ class Team:
     ) -> None:
         await self.aclose()
 
-    def _parts(self, runtime: LocalRuntime, large: str | ChatModel | None) -> Any:
+    def _parts(self, runtime: LocalRuntime, large: "Large | None") -> "TeamParts":
         from shoal.graphs import TeamParts
 
         return TeamParts(
-            agents=self.agents,
-            router=self.router,
-            judge=self._judge,
-            runtime=runtime,
-            large=large,
-            large_judge=LargePolicy(),
+            agents=self.agents, router=self.router, judge=self._judge, runtime=runtime, large=large
         )
 
-    async def _permitted_large(self, runtime: LocalRuntime) -> str | ChatModel | None:
-        """The large model, unless it is on another machine and nothing may go there."""
-        if self.large is None or self._escalation.consent != "never":
-            return self.large
-        return None if await runtime.is_remote(self.large) else self.large
+    async def _permitted_large(self, runtime: LocalRuntime) -> "Large | None":
+        """The large model, unless it is on another machine and nothing may go there.
+
+        Raises:
+            ConfigError: the budget has a limit that nothing can be counted against.
+        """
+        if self.large is None:
+            return None
+        forecast = await runtime.forecast(self.large)
+        if forecast.remote and self._escalation.consent == "never":
+            return None
+        check_countable(self._escalation.budget, forecast)
+        return self._large(self.large, forecast)
+
+    def _unresolved_large(self) -> "Large | None":
+        """The large model for a graph that is drawn: which engine an alias means is not asked."""
+        if self.large is None:
+            return None
+        name = self.large if isinstance(self.large, str) else self.large.name
+        return self._large(self.large, Forecast(model=name, remote=True, costs=CostModel(), watts=None))
+
+    def _large(self, model: str | ChatModel, forecast: Forecast) -> "Large":
+        from shoal.graphs import Large
+
+        return Large(
+            model=model,
+            judge=LargePolicy(),
+            budget=self._escalation.budget,
+            forecast=forecast,
+            asks_consent=forecast.remote and self._escalation.consent == "ask",
+        )
 
     def _here(self) -> "_Live":
         loop = asyncio.get_running_loop()
@@ -218,22 +254,6 @@ class Team:
             names = [agent.name for agent in agents]
             twice = next(name for name in names if names.count(name) > 1)
             raise ConfigError(f"two agents are called {twice}", mend="give every agent a name of its own")
-
-
-def _refuse_what_is_not_enforced(escalation: Escalation) -> None:
-    """A limit that nothing holds to is worse than none."""
-    if escalation.consent == "ask":
-        raise ConfigError(
-            'consent = "ask" cannot be kept yet',
-            why="this version has no way to pause a run for a person",
-            mend='consent = "never" keeps everything on this machine, "allow" does not ask',
-        )
-    if escalation.budget != Budget():
-        raise ConfigError(
-            "a budget for escalations cannot be kept yet",
-            why="this version does not count against it",
-            mend='leave it out; large = None or consent = "never" spends nothing',
-        )
 
 
 class _Live:

@@ -6,6 +6,9 @@ class Send:
     arg: Any
     def __init__(self, node: str, arg: Any) -> None: ...
 
+class Interrupt:
+    value: Any
+
 class Command:
     def __init__(
         self, *, goto: Send | Sequence[Send] | str = ..., update: Any = ..., resume: Any = ...

@@ -3,6 +3,7 @@
 from shoal.agents.agent import Agent
 from shoal.agents.attempt import AgentEvent, Attempt, Judge, Repairing
 from shoal.agents.loop import Task, attempt_events, check_text
+from shoal.agents.prompt import build_request
 from shoal.agents.runtime import Runtime, default_runtime
 from shoal.agents.spec import AgentSpec
 from shoal.agents.validation import HardChecks
@@ -18,6 +19,7 @@ __all__ = [
     "Runtime",
     "Task",
     "attempt_events",
+    "build_request",
     "check_text",
     "default_runtime",
 ]

@@ -6,7 +6,7 @@ from typing import Generic, Protocol
 from typing_extensions import TypeVar
 
 from shoal.core.chat import ChatDelta, ChatResponse
-from shoal.core.decision import Signals, Verdict
+from shoal.core.decision import Judged, Signals, Verdict
 from shoal.core.errors import OutputInvalid, ShoalError
 from shoal.core.passage import Passage
 
@@ -29,6 +29,8 @@ class Attempt(Generic[OutputT]):
     failure: ShoalError | None = None
     """Why there is no usable answer."""
     response: ChatResponse | None = None
+    drafts: tuple[Judged, ...] = ()
+    """Answers before it that the model was asked to give again."""
     passages: tuple[Passage, ...] = ()
     """What the agent looked up for it."""
     latency_s: float = 0.0

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic
 
 from shoal.agents.attempt import AgentEvent, Attempt, Judge, OutputT, Repairing
-from shoal.agents.prompt import build_messages, build_repair
+from shoal.agents.prompt import build_repair, build_request
 from shoal.agents.runtime import Runtime
 from shoal.agents.signals import read_signals
 from shoal.agents.spec import AgentSpec
 from shoal.agents.tool_use import ToolUse
-from shoal.agents.tooling import parse_step, tool_schema
+from shoal.agents.tooling import parse_step
 from shoal.agents.validation import failed_checks, parse_output
 from shoal.core.chat import ChatDelta, ChatEvent, ChatRequest, ChatResponse, Message
-from shoal.core.decision import Decision, Signals
+from shoal.core.decision import Decision, Judged, Signals
 from shoal.core.errors import (
     ConfigError,
     DeadlineExceeded,
@@ -41,8 +41,6 @@ MAX_REPAIRS = 2
 PASSAGES = 4
 """Passages looked up for one text."""
 MAX_INPUT_CHARS = 1_000_000
-ALTERNATIVES = 2
-"""Logprob alternatives asked for: enough for the margin between first and second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +76,8 @@ class _Work(Generic[OutputT]):
     request: ChatRequest | None = None
     """What is asked next: it grows by tool calls and repairs. None = nothing was looked up yet."""
     repairs: int = 0
+    drafts: tuple[Judged, ...] = ()
+    """What was judged before, and asked for again."""
 
     def add(self, *turns: Message) -> None:
         """Ask with these turns after what was asked before."""
@@ -157,6 +157,7 @@ async def attempt_events(task: Task[OutputT]) -> AsyncGenerator[AgentEvent[Outpu
         yield Repairing(verdict=verdict)
         problem = draft.failure.why or draft.failure.what if draft.failure else verdict.reason
         work.add(*build_repair(draft.text, problem))
+        work.drafts += (Judged(signals=draft.signals, verdict=verdict),)
         work.repairs += 1
     yield Attempt(
         agent=task.agent.name,
@@ -167,6 +168,7 @@ async def attempt_events(task: Task[OutputT]) -> AsyncGenerator[AgentEvent[Outpu
         verdict=verdict,
         failure=draft.failure,
         response=draft.response,
+        drafts=work.drafts,
         passages=work.request.passages if work.request else (),
         latency_s=time.monotonic() - started,
     )
@@ -198,7 +200,7 @@ async def _draft(work: _Work[OutputT], draft: _Draft[OutputT]) -> AsyncGenerator
     """Ask once and fill the draft. A failure of the model or its answer is kept there, not raised."""
     try:
         if work.request is None:
-            work.request = _build_request(work.task, await _look_up(work))
+            work.request = build_request(work.task.agent, work.task.text, await _look_up(work))
         async with aclosing(_answer(work)) as events:
             async for event in events:
                 if isinstance(event, ChatResponse):
@@ -221,20 +223,6 @@ async def _look_up(work: _Work[Any]) -> tuple[Passage, ...]:
         retriever = await task.runtime.retriever(task.agent.knowledge)
         with task.runtime.spans.open(RetrievalSpan(collection=task.agent.knowledge)):
             return task.context + await retriever.search(task.text, limit=PASSAGES)
-
-
-def _build_request(task: Task[Any], passages: tuple[Passage, ...]) -> ChatRequest:
-    agent = task.agent
-    schema = tool_schema(agent.tools, agent.schema) if agent.tools else agent.schema
-    return ChatRequest(
-        messages=build_messages(agent, task.text, passages, schema),
-        max_tokens=agent.max_tokens,
-        sampling=agent.sampling,
-        schema=schema,
-        top_logprobs=ALTERNATIVES,
-        input=task.text,
-        passages=passages,
-    )
 
 
 async def _answer(work: _Work[Any]) -> AsyncGenerator[ChatDelta | ChatResponse]:

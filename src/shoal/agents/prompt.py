@@ -5,10 +5,28 @@ from collections.abc import Sequence
 from typing import Any
 
 from shoal.agents.spec import AgentSpec
-from shoal.core.chat import JsonSchema, Message
+from shoal.agents.tooling import tool_schema
+from shoal.core.chat import ChatRequest, JsonSchema, Message
 from shoal.core.passage import Passage
 
-__all__ = ["build_messages", "build_repair"]
+__all__ = ["build_messages", "build_repair", "build_request"]
+
+ALTERNATIVES = 2
+"""Logprob alternatives asked for: enough for the margin between first and second."""
+
+
+def build_request(agent: AgentSpec[Any], text: str, passages: tuple[Passage, ...]) -> ChatRequest:
+    """What an agent's model is asked first."""
+    schema = tool_schema(agent.tools, agent.schema) if agent.tools else agent.schema
+    return ChatRequest(
+        messages=build_messages(agent, text, passages, schema),
+        max_tokens=agent.max_tokens,
+        sampling=agent.sampling,
+        schema=schema,
+        top_logprobs=ALTERNATIVES,
+        input=text,
+        passages=passages,
+    )
 
 
 def build_messages(

@@ -24,7 +24,7 @@ Example = tuple[str, Any]
 """(input text, expected output)"""
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
-RESERVED = frozenset({"route", "judge", "large", "merge"})
+RESERVED = frozenset({"route", "judge", "consent", "large", "merge"})
 """Names of the team graph's own nodes."""
 MAX_ANSWER_TOKENS = 131_072
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Action", "Decision", "Neighbour", "Signals", "Subtask", "Verdict"]
+__all__ = ["Action", "Decision", "Judged", "Neighbour", "Signals", "Subtask", "Verdict"]
 
 Action = Literal["accept", "repair", "escalate", "abstain"]
 
@@ -106,3 +106,11 @@ class Verdict:
     """Id of the certificate the threshold comes from; None = uncertified."""
     benefit: float | None = None
     """How much likelier the large model's answer is right, in [-1, 1]; None = unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What was seen of an answer, and what the policy made of it."""
+
+    signals: Signals
+    verdict: Verdict

@@ -1,6 +1,7 @@
 """The team as a LangGraph graph: split, fan out, judge, merge. The only package that imports langgraph."""
 
 from shoal.graphs.checkpoint import Checkpoints, open_checkpoints
+from shoal.graphs.consent import ConsentRequest
 from shoal.graphs.event import (
     Answered,
     Escalated,
@@ -12,6 +13,7 @@ from shoal.graphs.event import (
     Token,
     fold,
 )
+from shoal.graphs.large import Large
 from shoal.graphs.nodes import TeamParts
 from shoal.graphs.result import Result, Step, Totals
 from shoal.graphs.runner import TeamRunner
@@ -20,8 +22,10 @@ from shoal.graphs.team_graph import build_team_graph
 __all__ = [
     "Answered",
     "Checkpoints",
+    "ConsentRequest",
     "Escalated",
     "Judged",
+    "Large",
     "Result",
     "Retracted",
     "Routed",

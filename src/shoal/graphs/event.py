@@ -108,6 +108,8 @@ def fold(events: Iterable[TeamEvent]) -> Result:
                 texts[event.subtask_id] = texts.get(event.subtask_id, "") + event.text
             case Retracted():
                 del texts[event.subtask_id]
+            case Answered(result=result) if result.status == "waiting":
+                return result
             case Answered(result=result):
                 steps = tuple(
                     replace(step, text=texts.get(step.id, "")) if step.status == "accepted" else step

@@ -1,4 +1,4 @@
-"""The nodes of a team's graph: route, one node an agent, the large model, judge, merge.
+"""The nodes of a team's graph: route, one node an agent, judge, consent, the large model, merge.
 
 A node reads and writes JSON state, and leaves one step in the ledger. What it raises stops the run; what a
 model does wrong ends up in the outcome instead, where the next node sees it.
@@ -9,19 +9,24 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from langgraph.types import Command, Send
+from langgraph.types import Command, Send, interrupt
 
 from shoal.agents import Agent, Attempt, Judge, Repairing, Runtime, Task, attempt_events, check_text
 from shoal.core.chat import ChatDelta
-from shoal.core.decision import Decision, Signals, Subtask, Verdict
+from shoal.core.decision import Decision, Subtask
 from shoal.core.errors import RunError
 from shoal.core.passage import Passage
-from shoal.core.port import ChatModel, RoutePort
-from shoal.graphs.dispatch import next_moves, unanswerable
+from shoal.core.port import RoutePort
+from shoal.core.usage import Usage
+from shoal.graphs.consent import ask_consent, decided_step
+from shoal.graphs.dispatch import Move, next_moves, unanswerable
+from shoal.graphs.large import Large
+from shoal.graphs.outcome import flag, settle, settle_large, unrouted
 from shoal.graphs.result import PARTS, compose_part
 from shoal.graphs.state import Outcome, Planned, TeamState, Work
+from shoal.graphs.step_row import begin_step, broken_off, end_step
 from shoal.graphs.stream import current_stream
-from shoal.tracing.record import StepRow, new_id
+from shoal.tracing.record import StepRow
 from shoal.tracing.scope import scope
 from shoal.tracing.spans import AgentSpan, RoutingSpan
 
@@ -39,10 +44,8 @@ class TeamParts:
     router: RoutePort
     judge: Judge
     runtime: Runtime
-    large: str | ChatModel | None
-    """The model that is asked when a local answer is not good enough; None = flag it instead."""
-    large_judge: Judge
-    """Judges its answers."""
+    large: Large | None
+    """Who is asked when a local answer is not good enough; None = flag it instead."""
 
 
 class TeamNodes:
@@ -64,18 +67,20 @@ class TeamNodes:
             current_stream.get().routed(item)
         outcomes: dict[str, Any] = {}
         for item in unanswerable(planned):
-            outcome = _unrouted(item)
+            outcome = unrouted(item)
             outcomes[item.subtask.id] = outcome.model_dump(mode="json")
-            step = _begin(state["run_id"], "route", item, agent=None, escalated=False)
+            step = begin_step(state["run_id"], "route", item, agent=None, escalated=False)
             await ledger.begin_step(step)
-            await ledger.end_step(_end(step, outcome, latency_s / len(planned)))
+            await ledger.end_step(end_step(step, outcome, latency_s / len(planned)))
         return {"planned": [item.model_dump(mode="json") for item in planned], "outcomes": outcomes}
 
-    def dispatch(self, state: TeamState) -> list[Send] | Literal["merge"]:
+    def dispatch(self, state: TeamState) -> list[Send] | Literal["merge", "consent"]:
         """Send every subtask that can run to its node; to merge when none is left."""
         planned = [Planned.model_validate(item) for item in state["planned"]]
         outcomes = {key: Outcome.model_validate(value) for key, value in state.get("outcomes", {}).items()}
         moves = next_moves(planned, outcomes)
+        if self._unasked(moves, state):
+            return "consent"
         return [
             Send(
                 move.node,
@@ -83,6 +88,7 @@ class TeamNodes:
                     run_id=state["run_id"],
                     planned=move.planned.model_dump(mode="json"),
                     context=[asdict(passage) for passage in move.context],
+                    local=state["outcomes"].get(move.planned.subtask.id),
                 ),
             )
             for move in moves
@@ -92,20 +98,89 @@ class TeamNodes:
         """Wait for the whole wave, then send what follows: next subtasks, escalations, or the end."""
         return Command(goto=self.dispatch(state))
 
+    async def consent(self, state: TeamState) -> dict[str, Any]:
+        """Pause the run until a person has said which texts may go to the large model.
+
+        Up to `interrupt` it runs again when the run is resumed, so that nothing there may have an effect.
+        """
+        large = self._parts.large
+        assert large is not None, "dispatch asks only where there is a large model"
+        planned = [Planned.model_validate(item) for item in state["planned"]]
+        outcomes = {key: Outcome.model_validate(value) for key, value in state["outcomes"].items()}
+        asked = {
+            move.planned.subtask.id: ask_consent(
+                move.planned,
+                outcomes[move.planned.subtask.id],
+                self._parts.agents[str(move.planned.decision.agent)],
+                large,
+            )
+            for move in self._unasked(next_moves(planned, outcomes), state)
+        }
+        answers: Mapping[str, bool] = interrupt(list(asked.values()))
+        decided = {key: bool(answers.get(key)) for key in asked}
+        forbidden: dict[str, Any] = {}
+        for key, allowed in decided.items():
+            await self._parts.runtime.ledger.begin_step(
+                decided_step(state["run_id"], asked[key], allowed=allowed)
+            )
+            if not allowed:
+                outcome = flag(outcomes[key], "A person forbade it, so the answer is flagged.")
+                current_stream.get().settled(outcome)
+                forbidden[key] = outcome.model_dump(mode="json")
+        return {"consents": decided, "outcomes": forbidden}
+
     async def agent(self, work: Work) -> dict[str, Any]:
         """Let the chosen agent make its attempt."""
         planned = Planned.model_validate(work["planned"])
         assert planned.decision.agent is not None, "dispatch sends only routed subtasks here"
         agent = self._parts.agents[planned.decision.agent]
-        return await self._attempt(work, planned, agent, node=agent.name)
+        context = tuple(Passage(**passage) for passage in work["context"])
+        task = Task(
+            agent=agent,
+            text=planned.subtask.text,
+            runtime=self._parts.runtime,
+            judge=self._parts.judge,
+            decision=planned.decision,
+            context=context,
+            large=self._parts.large is not None,
+            place=f"{agent.name}/{planned.subtask.id}",
+        )
+        step = begin_step(work["run_id"], agent.name, planned, agent=agent.name, escalated=False)
+        attempt = await self._attempt(task, step)
+        outcome = settle(planned, attempt, agent, escalated=False)
+        if self._parts.large is not None:
+            usage = attempt.response.usage if attempt.response else Usage()
+            costs = {
+                "accept": 0.0,
+                "escalate": self._parts.large.forecast.expected_usd(usage),
+                "abstain": 0.0,
+            }
+            outcome = outcome.model_copy(update={"alternatives": costs})
+        return await self._settled(step, attempt, outcome)
 
     async def large(self, work: Work) -> dict[str, Any]:
-        """Ask the large model for the same job: the agent's prompt, schema and checks, another model."""
-        planned = Planned.model_validate(work["planned"])
+        """Ask the large model for the same job: the agent's prompt, passages and checks, another model."""
+        planned, local = Planned.model_validate(work["planned"]), Outcome.model_validate(work["local"])
+        large, runtime = self._parts.large, self._parts.runtime
         assert planned.decision.agent is not None
-        assert self._parts.large is not None, "the judge escalates only where there is a large model"
-        agent = replace(self._parts.agents[planned.decision.agent], model=self._parts.large)
-        return await self._attempt(work, planned, agent, node="large")
+        assert large is not None, "the judge escalates only where there is a large model"
+        agent = self._parts.agents[planned.decision.agent]
+        # What was looked up is not looked up again, so that what is sent is what a person was shown.
+        knowledge = None if local.passages or large.asks_consent else agent.knowledge
+        task = Task(
+            agent=replace(agent, model=large.model, knowledge=knowledge),
+            text=planned.subtask.text,
+            runtime=large.metered(runtime, seconds=agent.timeout_s, benefit=local.verdict.benefit),
+            judge=large.judge,
+            decision=planned.decision,
+            context=local.passages or tuple(Passage(**passage) for passage in work["context"]),
+            purpose="escalation",
+            place=f"large/{planned.subtask.id}",
+        )
+        current_stream.get().escalated(planned.subtask.id, agent=agent.name, to_model=large.name)
+        step = begin_step(work["run_id"], "large", planned, agent=agent.name, escalated=True)
+        attempt = await self._attempt(task, step)
+        return await self._settled(step, attempt, settle_large(planned, attempt, agent, local))
 
     async def merge(self, state: TeamState) -> dict[str, Any]:
         """Put the answers together in the order of the request, saying what was not answered and why."""
@@ -120,92 +195,40 @@ class TeamNodes:
             span.decided(decision)
         return decision
 
-    async def _attempt(self, work: Work, planned: Planned, agent: Agent[Any], *, node: str) -> dict[str, Any]:
-        escalated = node == "large"
-        stream = current_stream.get()
-        if escalated:
-            stream.escalated(planned.subtask.id, agent=agent.name, to_model=_name_of(agent))
-        step = _begin(work["run_id"], node, planned, agent=agent.name, escalated=escalated)
-        ledger = self._parts.runtime.ledger
-        await ledger.begin_step(step)
+    def _unasked(self, moves: list[Move], state: TeamState) -> list[Move]:
+        """Those that wait for a person's consent."""
+        if self._parts.large is None or not self._parts.large.asks_consent:
+            return []
+        decided = state.get("consents", {})
+        return [move for move in moves if move.node == "large" and move.planned.subtask.id not in decided]
+
+    async def _attempt(self, task: Task[Any], step: StepRow) -> Attempt[Any]:
+        """Make the attempt inside its step, telling whoever reads along."""
+        agent, runtime = task.agent, self._parts.runtime
+        await runtime.ledger.begin_step(step)
+        stream, subtask_id = current_stream.get(), step.subtask_id or ""
         try:
             with (
-                scope(run_id=work["run_id"], step_id=step.id, agent=agent.name),
-                self._parts.runtime.spans.open(AgentSpan(name=agent.name, step_id=step.id, job=agent.job)),
+                scope(run_id=step.run_id, step_id=step.id, agent=agent.name),
+                runtime.spans.open(AgentSpan(name=agent.name, step_id=step.id, job=agent.job)),
             ):
-                attempt = await self._run(work, planned, agent, escalated=escalated)
+                async for event in attempt_events(task):
+                    match event:
+                        case Attempt():
+                            return event
+                        case Repairing(verdict=verdict):
+                            stream.repairing(subtask_id, verdict, agent=agent.name, escalated=step.escalated)
+                        case ChatDelta(text=text):
+                            stream.said(subtask_id, text)
+                raise RunError(f"{agent.name} ended without an attempt")
         except Exception as error:
-            await ledger.end_step(_broken_off(step, error))
+            await runtime.ledger.end_step(broken_off(step, error))
             raise
-        outcome = _outcome(planned, attempt, agent, escalated=escalated)
-        await ledger.end_step(_end(step, outcome, attempt.latency_s))
-        stream.settled(outcome)
-        return {"outcomes": {planned.subtask.id: outcome.model_dump(mode="json")}}
 
-    async def _run(self, work: Work, planned: Planned, agent: Agent[Any], *, escalated: bool) -> Attempt[Any]:
-        task = Task(
-            agent=agent,
-            text=planned.subtask.text,
-            runtime=self._parts.runtime,
-            judge=self._parts.large_judge if escalated else self._parts.judge,
-            decision=planned.decision,
-            context=tuple(Passage(**passage) for passage in work["context"]),
-            large=self._parts.large is not None and not escalated,
-            purpose="escalation" if escalated else "answer",
-            place=f"{'large' if escalated else agent.name}/{planned.subtask.id}",
-        )
-        stream, subtask_id = current_stream.get(), planned.subtask.id
-        async for event in attempt_events(task):
-            match event:
-                case Attempt():
-                    return event
-                case Repairing(verdict=verdict):
-                    stream.repairing(subtask_id, verdict, agent=agent.name, escalated=escalated)
-                case ChatDelta(text=text):
-                    stream.said(subtask_id, text)
-        raise RunError(f"{agent.name} ended without an attempt")
-
-
-def _begin(run_id: str, node: str, planned: Planned, *, agent: str | None, escalated: bool) -> StepRow:
-    return StepRow(
-        id=new_id(),
-        run_id=run_id,
-        node=node,
-        started_at=time.time(),
-        subtask_id=planned.subtask.id,
-        agent=agent,
-        input=planned.subtask.text,
-        decision=planned.decision,
-        escalated=escalated,
-    )
-
-
-def _end(step: StepRow, outcome: Outcome, latency_s: float) -> StepRow:
-    verdict = outcome.verdict
-    return replace(
-        step,
-        signals=outcome.signals,
-        action=verdict.action,
-        reason=verdict.reason,
-        confidence=verdict.confidence,
-        calibrated=verdict.calibrated,
-        threshold=verdict.threshold,
-        certificate=verdict.certificate,
-        ended_at=step.started_at + latency_s,
-        latency_s=latency_s,
-        output=outcome.text,
-    )
-
-
-def _broken_off(step: StepRow, error: Exception) -> StepRow:
-    ended_at = time.time()
-    return replace(
-        step,
-        ended_at=ended_at,
-        latency_s=ended_at - step.started_at,
-        error_class=type(error).__name__,
-        error=str(error),
-    )
+    async def _settled(self, step: StepRow, attempt: Attempt[Any], outcome: Outcome) -> dict[str, Any]:
+        await self._parts.runtime.ledger.end_step(end_step(step, outcome, attempt.latency_s, attempt.drafts))
+        current_stream.get().settled(outcome)
+        return {"outcomes": {outcome.subtask_id: outcome.model_dump(mode="json")}}
 
 
 def _check_order(subtasks: tuple[Subtask, ...]) -> None:
@@ -227,52 +250,6 @@ def _check_order(subtasks: tuple[Subtask, ...]) -> None:
             )
 
 
-def _unrouted(item: Planned) -> Outcome:
-    decision: Decision = item.decision
-    return Outcome(
-        subtask_id=item.subtask.id,
-        agent=None,
-        model=None,
-        text="",
-        status="flagged",
-        escalated=False,
-        verdict=Verdict(
-            action="abstain",
-            reason=decision.reason or "no agent's job fits",
-            confidence=decision.confidence,
-            calibrated=decision.calibrated,
-            threshold=decision.threshold,
-        ),
-        signals=Signals(router_confidence=decision.confidence, router_margin=decision.margin),
-    )
-
-
-def _outcome(planned: Planned, attempt: Attempt[Any], agent: Agent[Any], *, escalated: bool) -> Outcome:
-    usable = attempt.accepted and attempt.output is not None
-    status: Literal["accepted", "pending", "flagged"] = "flagged"
-    if usable:
-        status = "accepted"
-    elif attempt.verdict.action == "escalate":
-        status = "pending"
-    return Outcome(
-        subtask_id=planned.subtask.id,
-        agent=attempt.agent,
-        model=attempt.model,
-        text=attempt.text,
-        output=agent.adapter.dump_python(attempt.output, mode="json") if usable else None,
-        status=status,
-        escalated=escalated,
-        verdict=attempt.verdict,
-        mend=attempt.failure.mend if attempt.failure else "",
-        signals=attempt.signals,
-        passages=attempt.passages,
-    )
-
-
 def _show(item: Planned, outcome: Outcome, *, alone: bool) -> str:
     why = outcome.verdict.reason
     return compose_part(outcome.text, outcome.status, subtask=item.subtask.text, why=why, alone=alone)
-
-
-def _name_of(agent: Agent[Any]) -> str:
-    return agent.model if isinstance(agent.model, str) else getattr(agent.model, "name", "")

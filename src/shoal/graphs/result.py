@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from shoal.core.passage import Passage
 from shoal.core.usage import Usage, add_known
+from shoal.graphs.consent import ConsentRequest
 from shoal.graphs.state import Outcome, Planned, Status
 from shoal.tracing.record import CallRow, RunRecord
 
@@ -36,6 +37,10 @@ class Step:
     confidence: float | None
     """P(acceptable), in [0, 1]; None = unknown."""
     calibrated: bool
+    threshold: float | None
+    """Least confidence of an accepted answer; None = none was compared with."""
+    certificate: str | None
+    """Id of the certificate whose promise the answer was kept under; None = uncertified."""
     why: str
     """The verdict's reason, one sentence."""
     mend: str
@@ -62,6 +67,10 @@ class Totals:
     input_tokens: int | None
     output_tokens: int | None
     calls: int
+    refused: int
+    """Escalations that the budget did not allow."""
+    benefit_forgone: float | None
+    """Answers that these would have made right, as far as calibration can tell; None = it cannot."""
     share_local: float | None
     """Share of answered subtasks that no large model answered; None when none was answered."""
 
@@ -69,24 +78,36 @@ class Totals:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     run_id: str
-    status: Literal["done", "flagged"]
-    """flagged: at least one subtask was not answered; `answer` says which and why."""
+    status: Literal["done", "flagged", "waiting"]
+    """flagged: at least one subtask was not answered; `answer` says which and why. waiting: for a person's
+    consent; `await team.resume(run_id, consent=True)` goes on."""
     answer: str
     steps: tuple[Step, ...]
     """In the order of the request."""
     totals: Totals
+    consent: tuple[ConsentRequest, ...] = ()
+    """What a person is asked while the run waits."""
 
 
 def build_result(
-    planned: Sequence[Planned], outcomes: Mapping[str, Outcome], answer: str, record: RunRecord
+    planned: Sequence[Planned],
+    outcomes: Mapping[str, Outcome],
+    answer: str,
+    record: RunRecord,
+    consent: tuple[ConsentRequest, ...] = (),
 ) -> Result:
     """Join what the graph decided with what the ledger measured."""
-    steps = tuple(_step(item, outcomes[item.subtask.id], record) for item in planned)
+    steps = tuple(
+        _step(item, outcomes[item.subtask.id], record) for item in planned if item.subtask.id in outcomes
+    )
     answered = [step for step in steps if step.status == "accepted"]
     run = record.run
+    ending: Literal["done", "flagged"] = "done" if len(answered) == len(steps) else "flagged"
+    refused = [row for row in record.escalations if row.refusal is not None]
     return Result(
         run_id=run.id,
-        status="done" if len(answered) == len(steps) else "flagged",
+        status="waiting" if consent else ending,
+        consent=consent,
         answer=answer,
         steps=steps,
         totals=Totals(
@@ -95,6 +116,8 @@ def build_result(
             input_tokens=_count(call.input_tokens for call in record.calls),
             output_tokens=_count(call.output_tokens for call in record.calls),
             calls=len(record.calls),
+            refused=len(refused),
+            benefit_forgone=add_known(*(row.benefit for row in refused)),
             share_local=sum(not step.escalated for step in answered) / len(answered) if answered else None,
         ),
     )
@@ -130,6 +153,8 @@ def _step(item: Planned, outcome: Outcome, record: RunRecord) -> Step:
         escalated=outcome.escalated,
         confidence=outcome.verdict.confidence,
         calibrated=outcome.verdict.calibrated,
+        threshold=outcome.verdict.threshold,
+        certificate=outcome.verdict.certificate,
         why=outcome.verdict.reason,
         mend=outcome.mend,
         text=outcome.text,

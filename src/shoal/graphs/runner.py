@@ -7,15 +7,18 @@ vanish; it ends as done, flagged, failed or interrupted, never without a word.
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from langgraph.types import Command
 from langsmith import tracing_context
 
 from shoal.agents import check_text
 from shoal.core.errors import RunError
 from shoal.graphs.checkpoint import Checkpoints
+from shoal.graphs.consent import ConsentRequest, parse_requests
 from shoal.graphs.event import Answered, StreamMode, TeamEvent
+from shoal.graphs.lease import lease
 from shoal.graphs.nodes import TeamParts
 from shoal.graphs.result import Result, build_result
 from shoal.graphs.state import Outcome, Planned
@@ -26,6 +29,7 @@ from shoal.tracing.spans import WorkflowSpan
 
 __all__ = ["TeamRunner"]
 
+LEASES = "leases"
 RECURSION_LIMIT = 1_000
 """LangGraph's bound on supersteps: more than `MAX_CHAIN` subtasks after one another can take."""
 
@@ -52,17 +56,18 @@ class TeamRunner:
         """
         check_text(request)
         run_id = new_id()
-        await self._admit(
-            RunRow(
-                id=run_id,
-                team=self._name,
-                input=request,
-                status="running",
-                started_at=time.time(),
-                thread_id=thread_id,
+        with self._lease(run_id):
+            await self._admit(
+                RunRow(
+                    id=run_id,
+                    team=self._name,
+                    input=request,
+                    status="running",
+                    started_at=time.time(),
+                    thread_id=thread_id,
+                )
             )
-        )
-        return await self._see_through(run_id, {"run_id": run_id, "request": request})
+            return await self._see_through(run_id, {"run_id": run_id, "request": request})
 
     async def stream(
         self, request: str, *, mode: StreamMode, thread_id: str | None = None
@@ -97,15 +102,21 @@ class TeamRunner:
         for task in list(self._streams):
             await _stop(task)
 
-    async def resume(self, run_id: str) -> Result:
+    async def resume(self, run_id: str, *, consent: bool | Mapping[str, bool] | None = None) -> Result:
         """Go on where a run stopped: finished steps are not done again.
 
         Raises:
-            RunError: there is no such run, it has ended, it left no checkpoints, or it needs an agent that
-                this team does not have.
+            RunError: there is no such run, it has ended, somebody works on it, it left no checkpoints, or it
+                needs an agent that this team does not have.
             ShoalError: the run failed; its ledger row says why.
         """
         row = (await asyncio.to_thread(self._ledger.run, run_id)).run
+        with self._lease(row.id):
+            # Asked again: somebody else may have ended it while we waited.
+            row = (await asyncio.to_thread(self._ledger.run, row.id)).run
+            return await self._go_on(row, consent)
+
+    async def _go_on(self, row: RunRow, consent: bool | Mapping[str, bool] | None) -> Result:  # noqa: FBT001
         if row.status in ("done", "flagged"):
             raise RunError(f"run {row.id[:8]} has ended", mend=f"shoal trace {row.id[:8]}")
         if self._checkpoints is None:
@@ -119,6 +130,14 @@ class TeamRunner:
         self._check_parts(row.id, state.values)
         if not state.next and "answer" in state.values:
             return await self._conclude(row.id, state.values)
+        if state.interrupts:
+            asked = parse_requests(state.interrupts[0].value)
+            if consent is None:
+                return await self._wait(row.id, state.values, asked)
+            allowed = dict.fromkeys((one.subtask_id for one in asked), False)
+            allowed |= dict.fromkeys(allowed, consent) if isinstance(consent, bool) else consent
+            await self._ledger.mark_run(row.id, "running")
+            return await self._see_through(row.id, Command(resume=allowed))
         # A run that was killed between its admission and its first checkpoint starts from its request.
         start = None if state.next else {"run_id": row.id, "request": row.input}
         await self._ledger.mark_run(row.id, "running")
@@ -142,7 +161,7 @@ class TeamRunner:
             self._ledger.end_run(run_id, status, answer=answer, error=error, first_shown_s=shown_s)
         )
 
-    async def _see_through(self, run_id: str, start: Mapping[str, Any] | None) -> Result:
+    async def _see_through(self, run_id: str, start: Mapping[str, Any] | Command | None) -> Result:
         try:
             with (
                 # Environment variables of LangSmith would send every request and answer to its servers.
@@ -161,11 +180,21 @@ class TeamRunner:
         except Exception as error:
             await self._end(run_id, "failed", error=error)
             raise
+        if paused := state.get("__interrupt__"):
+            return await self._wait(run_id, state, parse_requests(paused[0].value))
         return await self._conclude(run_id, state)
 
+    async def _wait(self, run_id: str, state: Mapping[str, Any], asked: tuple[ConsentRequest, ...]) -> Result:
+        """Leave the run to a person; any process can go on with it."""
+        planned, outcomes = _parse(state)
+        await self._ledger.mark_run(run_id, "waiting")
+        record = await asyncio.to_thread(self._ledger.run, run_id)
+        models = ", ".join(sorted({one.model for one in asked}))
+        answer = f"Waiting for consent to send {len(asked)} of {len(planned)} subtasks to {models}."
+        return build_result(planned, outcomes, answer, record, asked)
+
     async def _conclude(self, run_id: str, state: Mapping[str, Any]) -> Result:
-        planned = [Planned.model_validate(item) for item in state["planned"]]
-        outcomes = {key: Outcome.model_validate(value) for key, value in state["outcomes"].items()}
+        planned, outcomes = _parse(state)
         flagged = any(outcome.status != "accepted" for outcome in outcomes.values())
         await self._end(run_id, "flagged" if flagged else "done", answer=state["answer"])
         record = await asyncio.to_thread(self._ledger.run, run_id)
@@ -184,9 +213,18 @@ class TeamRunner:
                 mend=f"resume it with the team that began it: shoal run --resume {run_id[:8]}",
             )
 
+    def _lease(self, run_id: str) -> AbstractContextManager[None]:
+        """A run without checkpoints cannot be resumed, so that nobody else could work on it."""
+        return lease(self._checkpoints.path.parent / LEASES, run_id) if self._checkpoints else nullcontext()
+
     @staticmethod
     def _config(run_id: str) -> dict[str, Any]:
         return {"configurable": {"thread_id": run_id}, "recursion_limit": RECURSION_LIMIT}
+
+
+def _parse(state: Mapping[str, Any]) -> tuple[list[Planned], dict[str, Outcome]]:
+    planned = [Planned.model_validate(item) for item in state["planned"]]
+    return planned, {key: Outcome.model_validate(value) for key, value in state["outcomes"].items()}
 
 
 async def _stop(task: "asyncio.Task[Result]") -> None:

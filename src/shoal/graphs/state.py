@@ -6,7 +6,7 @@ read a checkpoint.
 
 from typing import Annotated, Any, Literal, TypedDict
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from shoal.core.decision import Decision, Signals, Subtask, Verdict
 from shoal.core.passage import Passage
@@ -44,6 +44,8 @@ class Outcome(BaseModel):
     mend: str = ""
     """The command or line that would make it work; empty where nobody can say."""
     signals: Signals
+    alternatives: dict[str, float | None] = Field(default_factory=dict[str, float | None])
+    """Predicted cost in USD of every action that could follow the attempt; None = unknown."""
     passages: tuple[Passage, ...] = ()
 
 
@@ -61,6 +63,8 @@ class TeamState(TypedDict):
     """`Planned` as JSON values, in the order of the request."""
     outcomes: Annotated[dict[str, Any], merge_outcomes]
     """`Outcome` as JSON values, by subtask id."""
+    consents: Annotated[dict[str, bool], merge_outcomes]
+    """What a person decided, by subtask id: may its text go to the large model?"""
     answer: str
 
 
@@ -71,3 +75,5 @@ class Work(TypedDict):
     planned: dict[str, Any]
     context: list[dict[str, Any]]
     """Answers of the subtasks this one depends on, as `Passage`s."""
+    local: dict[str, Any] | None
+    """`Outcome` of the agent, for the large model; None for an agent."""

@@ -12,7 +12,7 @@ def build_team_graph(parts: TeamParts) -> StateGraph:
     """The graph, not yet compiled, so that a caller can add nodes of their own first."""
     nodes = TeamNodes(parts)
     names = list(parts.agents)
-    targets = [*names, "large"] if parts.large is not None else names
+    targets = [*names, "large", "consent"] if parts.large is not None else names
     graph = StateGraph(TeamState)
     graph.add_node("route", nodes.route)
     for name in names:
@@ -22,6 +22,8 @@ def build_team_graph(parts: TeamParts) -> StateGraph:
     if parts.large is not None:
         graph.add_node("large", nodes.large, input_schema=Work)
         graph.add_edge("large", "judge")
+        graph.add_node("consent", nodes.consent)
+        graph.add_edge("consent", "judge")
     graph.add_node("merge", nodes.merge)
     graph.add_edge(START, "route")
     graph.add_conditional_edges("route", nodes.dispatch, [*names, "merge"])

@@ -4,24 +4,18 @@ Three processes that write into one Chroma folder all exit 0, count right, and l
 chunks unfindable; nothing in Chroma prevents it. And Chroma fails when its folder is removed under it.
 """
 
-import json
-import os
-import socket
-import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
 
 from shoal.core.errors import StorageError, StorageLocked
+from shoal.core.lock import holder_of, share, try_lock, unlock, write_holder
 
 __all__ = ["reader_lock", "wait_for_readers", "writer_lock"]
 
 READERS_WAIT_S = 5.0
 READERS_POLL_S = 0.05
-LOCKED_BYTE = 1 << 30
-"""Windows locks bytes, not files: one far behind the text, so that others can read who holds it."""
 
 
 @contextmanager
@@ -40,13 +34,13 @@ def writer_lock(path: Path) -> Generator[None]:
             f"cannot write to {path.parent}", why=str(error), mend=f"chmod u+rwx {path.parent}"
         ) from error
     with file:
-        if not _try_lock(file):
+        if not try_lock(file):
             raise _held(path)
         try:
-            _write_holder(file)
+            write_holder(file)
             yield
         finally:
-            _unlock(file)
+            unlock(file)
 
 
 @contextmanager
@@ -58,7 +52,7 @@ def reader_lock(path: Path) -> Generator[bool]:
         yield False
         return
     with file:
-        _share(file)
+        share(file)
         yield True
 
 
@@ -70,64 +64,19 @@ def wait_for_readers(path: Path) -> bool:
         return True
     with file:
         give_up = time.monotonic() + READERS_WAIT_S
-        while not _try_lock(file):
+        while not try_lock(file):
             if time.monotonic() > give_up:
                 return False
             time.sleep(READERS_POLL_S)
-        _unlock(file)
+        unlock(file)
     return True
 
 
-def _write_holder(file: IO[str]) -> None:
-    file.seek(0)
-    file.truncate()
-    json.dump({"pid": os.getpid(), "host": socket.gethostname()}, file)
-    file.flush()
-
-
 def _held(path: Path) -> StorageLocked:
-    try:
-        holder = json.loads(path.read_text(encoding="utf-8"))
-        who, mend = f"process {holder['pid']} on {holder['host']}", f"kill {holder['pid']}"
-    except (OSError, ValueError, KeyError, TypeError):  # the holder has not written its name yet
-        who, mend = "another process", ""
+    holder = holder_of(path)
+    who, mend = (f"process {holder}", f"kill {holder}") if holder else ("another process", "")
     return StorageLocked(
         f"the index at {path.parent} is being written by {who}",
         why="an index has one writer at a time",
         mend=f"wait until it is done{f', or end it: {mend}' if mend else ''}",
     )
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(file: IO[Any]) -> bool:
-        file.seek(LOCKED_BYTE)
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-    def _share(file: IO[Any]) -> None:
-        """Nothing to do: Windows does not remove files that are open."""
-
-    def _unlock(file: IO[Any]) -> None:
-        file.seek(LOCKED_BYTE)
-        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-
-else:
-    import fcntl
-
-    def _try_lock(file: IO[Any]) -> bool:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _share(file: IO[Any]) -> None:
-        fcntl.flock(file, fcntl.LOCK_SH)
-
-    def _unlock(file: IO[Any]) -> None:
-        fcntl.flock(file, fcntl.LOCK_UN)

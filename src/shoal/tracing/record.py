@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from shoal.core.decision import Action, Decision, Signals, Verdict
+from shoal.core.decision import Action, Decision, Judged, Signals
 
 __all__ = [
     "CallRow",
     "CallStatus",
     "CostMethod",
     "CostTerm",
-    "Draft",
     "EnergyMethod",
     "EscalationRow",
     "RunRecord",
@@ -60,14 +59,6 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """An answer that the model was asked to give again."""
-
-    signals: Signals
-    verdict: Verdict
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StepRow:
     """One node of a run. Written when it begins and again when it ends.
 
@@ -96,7 +87,7 @@ class StepRow:
     """How much likelier the large model's answer is right, in [-1, 1]."""
     alternatives: Mapping[str, float | None] = field(default_factory=dict[str, float | None])
     """Predicted cost in USD of every action that could follow; None = unknown."""
-    drafts: tuple[Draft, ...] = ()
+    drafts: tuple[Judged, ...] = ()
     """What was judged before, and asked for again."""
     escalated: bool = False
     """A larger model made the answer."""

@@ -9,7 +9,7 @@ from shoal import Agent, Team
 from shoal.config import Settings
 from shoal.core.chat import ChatRequest
 from shoal.core.errors import ConfigError, EngineDown, InputError, ModelMissing, RunError, UnknownName
-from shoal.router.escalation import Budget, Escalation
+from shoal.router.escalation import Escalation
 from shoal.testing.fixed_router import FixedRouter
 from shoal.testing.scripted import ScriptedModel, Turn
 
@@ -223,11 +223,3 @@ async def test_consent_never_keeps_a_remote_large_model_out(settings: Settings) 
         ) as team:
             assert (await team.run("one apple")).steps[0].status == status
     assert remote.requests == []
-
-
-@pytest.mark.parametrize(
-    "escalation", [Escalation(consent="ask"), Escalation(budget=Budget(calls_per_day=1))]
-)
-def test_promises_that_nothing_keeps_are_refused(settings: Settings, escalation: Escalation) -> None:
-    with pytest.raises(ConfigError, match="cannot be kept yet"):
-        Team([Agent("one", job="Do one.", model="small")], escalation=escalation, settings=settings)

@@ -3,6 +3,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.types import Interrupt
 
 START: str
 END: str
@@ -17,6 +18,7 @@ class Graph:
 class StateSnapshot:
     values: dict[str, Any]
     next: tuple[str, ...]
+    interrupts: tuple[Interrupt, ...]
 
 class CompiledStateGraph:
     async def ainvoke(

@@ -136,7 +136,10 @@ def check_countable(budget: Budget, forecast: Forecast) -> None:
         if getattr(most, unit) is not None or all(budget.limit(unit, scope) is None for scope in SCOPES):
             continue
         if unit == "usd":
-            why, mend = "nobody knows what it costs", f'[prices."{forecast.model}"] input_usd = ..., output_usd = ...'
+            why, mend = (
+                "nobody knows what it costs",
+                f'[prices."{forecast.model}"] input_usd = ..., output_usd = ...',
+            )
         else:
             why, mend = "it works on another machine, where nobody measures", "a limit in usd or seconds"
         raise ConfigError(

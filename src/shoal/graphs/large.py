@@ -1,0 +1,62 @@
+"""The large model as a team's graph sees it: what it takes to ask it."""
+
+from dataclasses import dataclass
+from typing import final
+
+from shoal.agents import Judge, Runtime
+from shoal.core.port import ChatModel, Retriever
+from shoal.router.escalation import Budget
+from shoal.router.escalation.metered_model import Meter, MeteredModel
+from shoal.tracing.forecast import Forecast
+from shoal.tracing.ledger import Ledger
+from shoal.tracing.spans import Spans
+
+__all__ = ["Large"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Large:
+    model: str | ChatModel
+    judge: Judge
+    """Of its answers."""
+    budget: Budget
+    forecast: Forecast
+    asks_consent: bool
+    """A person must agree before a text goes to it."""
+
+    @property
+    def name(self) -> str:
+        """`engine:model`."""
+        return self.forecast.model
+
+    def metered(self, runtime: Runtime, *, seconds: float, benefit: float | None) -> Runtime:
+        """The same runtime, whose models are asked only as far as the budget reaches: for one answer."""
+        meter = Meter(
+            ledger=runtime.ledger,
+            budget=self.budget,
+            forecast=self.forecast,
+            seconds=seconds,
+            benefit=benefit,
+        )
+        return _MeteredRuntime(runtime, meter)
+
+
+@final
+class _MeteredRuntime:
+    def __init__(self, inner: Runtime, meter: Meter) -> None:
+        self._inner = inner
+        self._meter = meter
+
+    @property
+    def ledger(self) -> Ledger:
+        return self._inner.ledger
+
+    @property
+    def spans(self) -> Spans:
+        return self._inner.spans
+
+    async def model(self, model: str | ChatModel) -> ChatModel:
+        return MeteredModel(await self._inner.model(model), self._meter)
+
+    async def retriever(self, knowledge: str) -> Retriever:
+        return await self._inner.retriever(knowledge)
