@@ -21,10 +21,11 @@ def write_holder(file: IO[str]) -> None:
     file.flush()
 
 
-def holder_of(path: Path) -> int | None:
-    """Process that holds the lock; None = it has not written its name yet."""
+def holder_of(path: Path) -> tuple[int, str] | None:
+    """Process that holds the lock, and its host; None = it has not written its name yet."""
     try:
-        return int(json.loads(path.read_text(encoding="utf-8"))["pid"])
+        holder = json.loads(path.read_text(encoding="utf-8"))
+        return int(holder["pid"]), str(holder["host"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -34,9 +34,10 @@ def lease(folder: Path, run_id: str) -> Generator[None]:
             ) from error
         with file:
             if not try_lock(file):
+                holder = holder_of(path)
                 raise RunError(
                     f"run {run_id[:8]} is being worked on",
-                    why=f"process {holder_of(path) or '?'} holds it",
+                    why=f"process {holder[0]} on {holder[1]} holds it" if holder else "by another process",
                     mend=f"wait for it: shoal trace {run_id[:8]}",
                 )
             if _is_gone(path, file.fileno()):

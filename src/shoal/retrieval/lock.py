@@ -74,7 +74,9 @@ def wait_for_readers(path: Path) -> bool:
 
 def _held(path: Path) -> StorageLocked:
     holder = holder_of(path)
-    who, mend = (f"process {holder}", f"kill {holder}") if holder else ("another process", "")
+    who, mend = "another process", ""
+    if holder is not None:
+        who, mend = f"process {holder[0]} on {holder[1]}", f"kill {holder[0]}"
     return StorageLocked(
         f"the index at {path.parent} is being written by {who}",
         why="an index has one writer at a time",

@@ -35,8 +35,9 @@ import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import test_budget as here
+from shoal.config import load_settings
 async def main():
-    settings = here.load_settings(Path(sys.argv[2]))
+    settings = load_settings(Path(sys.argv[2]))
     async with here.build(settings, here.one_token(), here.Budget(calls_per_day=7)) as team:
         done = await asyncio.gather(*(team.run("one hard") for _ in range(10)))
     print(sum(one.status == "done" for one in done))
