@@ -60,6 +60,11 @@ class Project:
             )
         return tuple(found.values())
 
+    @property
+    def examples(self) -> Path:
+        """The router's labelled examples; a project can do without."""
+        return self.root / "router" / EXAMPLES
+
     @cached_property
     def router(self) -> Router:
         """Learnt from router/examples.jsonl and the agents' jobs; kept, and learnt anew when either changes.
@@ -68,15 +73,14 @@ class Project:
             StorageError: what was learnt cannot be kept.
             ConfigError: the examples cannot be read.
         """
-        examples = self.root / "router" / EXAMPLES
         jobs = {agent.name: agent.job for agent in self.agents}
-        learnt_from = _digest(examples, jobs)
+        learnt_from = _digest(self.examples, jobs)
         folder = self.settings.data_path / "router"
         marker = folder / LEARNT_FROM
         if marker.is_file() and marker.read_text(encoding="utf-8") == learnt_from:
             with suppress(StorageDamaged):  # of another version or embedder: it is learnt again
                 return Router.load(folder)
-        router = Router.fit(examples if examples.is_file() else (), jobs=jobs)
+        router = Router.fit(self.examples if self.examples.is_file() else (), jobs=jobs)
         try:
             router.save(folder)
             marker.write_text(learnt_from, encoding="utf-8")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from shoal.tracing.ledger_read import LedgerReader
     from shoal.tracing.timeline import TimelineRow
 
-__all__ = ["runs", "trace"]
+__all__ = ["open_ledger", "runs", "trace"]
 
 SEGMENT_STYLES = {"queue": "yellow", "load": "magenta", "prefill": "cyan", "decode": "green", "other": "dim"}
 BAR_WIDTH = 40
@@ -24,7 +24,7 @@ def runs(
     from rich.markup import escape
     from rich.table import Table
 
-    rows = _ledger().runs(limit=limit)
+    rows = open_ledger().runs(limit=limit)
     if as_json:
         print_json(rows)
         return
@@ -46,7 +46,7 @@ def trace(
     """Show one run as a waterfall: queue, load, prefill and decode of every call."""
     from shoal.tracing.timeline import build_timeline
 
-    record = _ledger().run(run)
+    record = open_ledger().run(run)
     if as_json:
         print_json(record)
         return
@@ -92,7 +92,7 @@ def _draw(row: "TimelineRow", scale: float) -> str:
     return f"{name[:38]:<38} {seconds(row.seconds):>9} {drawn}"
 
 
-def _ledger() -> "LedgerReader":
+def open_ledger() -> "LedgerReader":
     from shoal.core.errors import RunError
     from shoal.project import open_project
     from shoal.runtime import LEDGER

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shoal.core.errors import ConfigError
 
-__all__ = ["Example", "Examples", "load_examples", "parse_examples", "read_lines"]
+__all__ = ["Example", "Examples", "load_examples", "parse_examples", "read_lines", "text_key"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,11 @@ def load_examples(path: Path) -> tuple[Example, ...]:
         ConfigError: the file cannot be read, or a line of it is not an example.
     """
     return tuple(_parse_line(line, f"{path}:{number}") for number, line in read_lines(path))
+
+
+def text_key(text: str) -> str:
+    """Equal for texts that differ in case and spacing only."""
+    return " ".join(text.casefold().split())
 
 
 def read_lines(path: Path) -> tuple[tuple[int, str], ...]:
