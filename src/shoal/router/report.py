@@ -4,9 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from shoal.core.errors import ConfigError
 from shoal.router.example import Example
 
-__all__ = ["Contradiction", "FitReport", "inspect_examples"]
+__all__ = ["Contradiction", "FitReport", "check_labels", "inspect_examples"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,6 @@ class FitReport:
     contradictions: tuple[Contradiction, ...] = ()
     without_examples: tuple[str, ...] = ()
     """Agents known by their job sentence only."""
-    not_agents: tuple[str, ...] = ()
-    """Labels that no agent bears; their rows were left out."""
     blank: int = 0
     """Rows without any text; left out."""
 
@@ -38,8 +37,6 @@ class FitReport:
         found: list[str] = []
         if self.blank:
             found.append(f"{self.blank} rows have no text and were left out")
-        if self.not_agents:
-            found.append(f"labels that are no agents, their rows left out: {', '.join(self.not_agents)}")
         if self.without_examples:
             found.append(f"agents without examples (job sentence only): {', '.join(self.without_examples)}")
         if self.duplicates:
@@ -53,12 +50,14 @@ class FitReport:
 def inspect_examples(
     examples: Sequence[Example], jobs: Mapping[str, str] | None
 ) -> tuple[tuple[Example, ...], FitReport]:
-    """The examples worth fitting on, sorted so that their order cannot matter, and what was found."""
-    with_text = [example for example in examples if example.text.strip()]
-    labels = {example.agent for example in with_text if example.agent is not None}
-    foreign = sorted(labels - set(jobs)) if jobs else []
-    usable = [example for example in with_text if example.agent not in set(foreign)]
+    """The examples worth fitting on, sorted so that their order cannot matter, and what was found.
 
+    Raises:
+        ConfigError: there are jobs, and a label that none of them belongs to.
+    """
+    usable = [example for example in examples if example.text.strip()]
+    if jobs:
+        check_labels(usable, tuple(jobs))
     copies = Counter((_key(example.text), example.agent) for example in usable)
     unique = {(_key(example.text), example.agent): example for example in sorted(usable, key=_order)}
     agents_of: dict[str, list[Example]] = defaultdict(list)
@@ -78,10 +77,27 @@ def inspect_examples(
             if len(group) > 1
         ),
         without_examples=tuple(sorted(set(jobs or {}) - set(counts))),
-        not_agents=tuple(foreign),
-        blank=len(examples) - len(with_text),
+        blank=len(examples) - len(usable),
     )
     return kept, report
+
+
+def check_labels(examples: Sequence[Example], agents: Sequence[str]) -> None:
+    """See that every label is an agent's name.
+
+    Raises:
+        ConfigError: some are not.
+    """
+    foreign = Counter(example.agent for example in examples if example.agent is not None)
+    for agent in agents:
+        foreign.pop(agent, None)
+    if foreign:
+        named = ", ".join(f"{label} ({count} rows)" for label, count in sorted(foreign.items())[:10])
+        raise ConfigError(
+            "some examples have labels that are no agents",
+            why=f"{named}; the agents are {', '.join(sorted(agents)[:20])}",
+            mend="write the agent's name, or null for what no agent should get",
+        )
 
 
 def _key(text: str) -> str:

@@ -1,45 +1,48 @@
 """A fitted router on disk: JSON for what people read, npz (never pickle) for arrays.
 
 The folder holds `router.json`, `arrays.npz` and `examples.jsonl`. The first carries the format's version, the
-embedder's id and the digests of the two others, so that a foreign or damaged folder is refused.
+encoder's id and the digests of the two others, so that a foreign or damaged folder is refused.
 """
 
 import hashlib
 import io
 import json
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from shoal.core.errors import ConfigError, StorageDamaged, StorageError
-from shoal.router.calibration import Calibration
 from shoal.router.example import Example, load_examples
-from shoal.router.head import LinearHead
+from shoal.router.gaussian import Gaussians
+from shoal.router.judgement import Judgement
+from shoal.router.linear import LinearHead
+from shoal.router.neighbour import Neighbours
+from shoal.router.panel import Panel
 from shoal.router.report import FitReport
+from shoal.router.training import Trained
 
 __all__ = ["SavedRouter", "load_router", "save_router"]
 
 FORMAT = "shoal-router"
-VERSION = 2
+VERSION = 3
+Part = TypeVar("Part", LinearHead, Gaussians, Neighbours)
 MANIFEST, ARRAYS, EXAMPLES = "router.json", "arrays.npz", "examples.jsonl"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class SavedRouter:
-    """All there is to a router, apart from its embedder."""
+    """All there is to a router, apart from its encoder."""
 
-    embedder_id: str
+    encoder_id: str
     agents: tuple[str, ...]
-    head: LinearHead
-    calibration: Calibration | None
-    threshold: float
+    trained: Trained
     examples: tuple[Example, ...]
-    vectors: NDArray[np.float32]
-    """(examples, dimension)."""
     report: FitReport
 
 
@@ -48,9 +51,9 @@ class _Manifest(BaseModel):
 
     format: str
     version: int
-    embedder: str
+    encoder: str
     agents: tuple[str, ...]
-    threshold: float
+    judgement: Judgement
     report: FitReport
     sha256: dict[str, str]
 
@@ -61,19 +64,16 @@ def save_router(router: SavedRouter, folder: Path) -> None:
     Raises:
         StorageError: the folder cannot be written.
     """
-    arrays = {"weights": router.head.weights, "bias": router.head.bias, "vectors": router.vectors}
-    if router.calibration:
-        arrays |= {"scores": router.calibration.scores, "probabilities": router.calibration.probabilities}
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
+    np.savez(buffer, allow_pickle=False, **_arrays(router.trained))
     rows = [json.dumps({"text": e.text, "label": e.agent}, ensure_ascii=False) for e in router.examples]
     contents = {ARRAYS: buffer.getvalue(), EXAMPLES: "".join(f"{row}\n" for row in rows).encode()}
     manifest = _Manifest(
         format=FORMAT,
         version=VERSION,
-        embedder=router.embedder_id,
+        encoder=router.encoder_id,
         agents=router.agents,
-        threshold=router.threshold,
+        judgement=router.trained.judgement,
         report=router.report,
         sha256={name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
     )
@@ -87,15 +87,15 @@ def save_router(router: SavedRouter, folder: Path) -> None:
         raise StorageError(f"cannot write the router to {folder}", why=str(error)) from error
 
 
-def load_router(folder: Path, *, embedder_id: str) -> SavedRouter:
+def load_router(folder: Path, *, encoder_id: str) -> SavedRouter:
     """Read the folder back.
 
     Raises:
-        StorageDamaged: not a router, damaged, of another version, or made with another embedder.
+        StorageDamaged: not a router, damaged, of another version, or made with another encoder.
     """
     manifest = _load_manifest(folder)
-    if manifest.embedder != embedder_id:
-        raise _damaged(folder, f"it was fitted with {manifest.embedder}, this is {embedder_id}")
+    if manifest.encoder != encoder_id:
+        raise _damaged(folder, f"it was fitted with {manifest.encoder}, this is {encoder_id}")
     try:
         for name, digest in manifest.sha256.items():
             if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
@@ -104,17 +104,25 @@ def load_router(folder: Path, *, embedder_id: str) -> SavedRouter:
             read = {name: np.asarray(arrays[name]) for name in arrays.files}
         examples = load_examples(folder / EXAMPLES)
         return SavedRouter(
-            embedder_id=embedder_id,
-            agents=manifest.agents,
-            head=LinearHead(read["weights"], read["bias"]),
-            calibration=Calibration(read["scores"], read["probabilities"]) if "scores" in read else None,
-            threshold=manifest.threshold,
-            examples=examples,
-            vectors=read["vectors"],
-            report=manifest.report,
+            encoder_id, manifest.agents, _trained(read, manifest.judgement), examples, manifest.report
         )
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, ConfigError) as error:
         raise _damaged(folder, str(error)) from error
+
+
+def _arrays(trained: Trained) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {"projection": trained.projection}
+    for part in (trained.panel.head, trained.panel.gaussians, trained.panel.neighbours):
+        arrays |= {f"{type(part).__name__}.{field.name}": getattr(part, field.name) for field in fields(part)}
+    return arrays
+
+
+def _trained(arrays: Mapping[str, NDArray[Any]], judgement: Judgement) -> Trained:
+    def part(kind: type[Part]) -> Part:
+        return kind(**{field.name: arrays[f"{kind.__name__}.{field.name}"] for field in fields(kind)})
+
+    panel = Panel(part(LinearHead), part(Gaussians), part(Neighbours))
+    return Trained(arrays["projection"], panel, judgement)
 
 
 def _load_manifest(folder: Path) -> _Manifest:

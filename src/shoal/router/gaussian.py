@@ -1,0 +1,69 @@
+"""How typical a text is of a class: the relative Mahalanobis distance.
+
+One Gaussian a class with a shared covariance, against one Gaussian for everything (Ren et al. 2021, "A simple
+fix to Mahalanobis distance for improving near-OOD detection"). Used to notice requests that belong to no
+class; as a classifier it is weaker than logistic regression and is not asked.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Gaussians", "fit_gaussians"]
+
+Rows = NDArray[np.float32]
+
+PRIOR_ROWS = 3.0
+"""Weight of a round covariance, in rows per dimension: few rows say little about 512 x 512 numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gaussians:
+    weights: Rows
+    """(dimension, classes)."""
+    bias: Rows
+    """(classes,)."""
+    curve: Rows
+    """(dimension, dimension): inverse covariance of everything minus that within classes."""
+    tilt: Rows
+    """(dimension,)."""
+    level: Rows
+    """()."""
+
+    def typicality(self, rows: Rows) -> Rows:
+        """(n, dimension) to (n, classes): distance from everything minus distance from the class."""
+        background = ((rows @ self.curve) * rows).sum(axis=1) - rows @ self.tilt + self.level
+        return 2 * (rows @ self.weights + self.bias) + background[:, None]
+
+
+def fit_gaussians(rows: Rows, labels: NDArray[np.intp], classes: int) -> Gaussians:
+    """Fit on (n, dimension) rows; a class without rows sits in the middle of everything."""
+    count, dimension = rows.shape
+    middle = rows.mean(axis=0)
+    sizes = np.bincount(labels, minlength=classes)
+    sums = np.zeros((classes, dimension), np.float32)
+    np.add.at(sums, labels, rows)
+    means = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], middle)
+    # Both scatters from one product: that within classes is the total less that of the class means.
+    total = rows.T @ rows
+    within = total - (means * sizes[:, None]).T @ means
+    share = PRIOR_ROWS * dimension / (PRIOR_ROWS * dimension + count)
+    inner = _inverse(within / max(1, count - int((sizes > 0).sum())), share)
+    outer = _inverse(total / count - np.outer(middle, middle), share)
+    weights = inner @ means.T
+    return Gaussians(
+        weights=weights.astype(np.float32),
+        bias=(-0.5 * (means.T * weights).sum(axis=0)).astype(np.float32),
+        curve=(outer - inner).astype(np.float32),
+        tilt=(2 * outer @ middle).astype(np.float32),
+        level=np.asarray(middle @ outer @ middle, np.float32),
+    )
+
+
+def _inverse(covariance: NDArray[np.floating], share: float) -> NDArray[np.float64]:
+    """Of the covariance, mixed with a round one of the same size."""
+    dimension = len(covariance)
+    size = max(float(np.trace(covariance)) / dimension, 1e-9)
+    mixed = (1 - share) * covariance.astype(np.float64) + share * size * np.eye(dimension)
+    return np.linalg.inv(mixed).astype(np.float64)

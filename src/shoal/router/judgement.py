@@ -1,0 +1,192 @@
+"""Evidence into probabilities: which agent, and whether any at all.
+
+Confidence is the product of two: the probability of the best class among the known ones, and the
+probability that the text belongs to a known class. Both are learnt on rows that the panel had not seen
+("out of fold"). Texts that belong nowhere are seldom among the examples, so they are made up: each row once
+more as if its own class did not exist.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.router.linear import softmax
+from shoal.router.panel import Evidence
+
+__all__ = ["Judgement", "Verdicts", "fit_judgement", "uncalibrated_judgement"]
+
+Values = NDArray[np.float64]
+
+OUT_OF_SCOPE_SHARE = 0.05
+"""Share of requests assumed to belong to no agent, where the examples do not say."""
+IN_SCOPE_REJECTED = 0.03
+"""Share of in-scope rows that the threshold turns away out of fold. Real requests are a little less like the
+examples than these are like one another: 3 % here become 2 to 5 % there."""
+SHARPNESS_ROWS = 4_000
+"""Rows that two numbers are fitted on at most."""
+LIKENESS_SCALE = 10.0
+"""Brings cosines to the size of logits."""
+CHUNK = 2_048
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """For n texts."""
+
+    classes: NDArray[np.float64]
+    """(n, classes): probability of each class, times that of being in scope."""
+    best: NDArray[np.intp]
+    """(n,): the best agent's class."""
+    confidence: Values
+    """(n,)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    sharpness: tuple[float, float]
+    """Factors on logits and on scaled likeness, ahead of the softmax."""
+    centre: tuple[float, float, float]
+    """Mean of each signal (logit, likeness, typicality of the best class) over in-scope rows."""
+    weight: tuple[float, float, float]
+    """Of each centred signal in the log-odds of being in scope."""
+    offset: float
+    threshold: float
+    calibrated: bool
+
+    def weigh(self, evidence: Evidence, agents: int) -> Verdicts:
+        """Judge; the first `agents` classes are agents, one more may stand for "out of scope"."""
+        p = softmax(_mixed(evidence, self.sharpness)).astype(np.float64)
+        best = p[:, :agents].argmax(axis=1)
+        centred = _signals(evidence, best) - np.array(self.centre)
+        within = _logistic(centred @ np.array(self.weight) + self.offset)
+        classes = p * within[:, None]
+        return Verdicts(classes, best, classes[np.arange(len(best)), best])
+
+
+def uncalibrated_judgement() -> Judgement:
+    """For too few examples to learn from: constants fitted on 1 to 3 examples a class of public sets."""
+    return Judgement(
+        sharpness=(1.7, 0.7),
+        centre=(0.0, 0.45, 0.0),
+        weight=(0.0, 12.0, 0.0),
+        offset=0.0,
+        threshold=0.3,
+        calibrated=False,
+    )
+
+
+def fit_judgement(evidence: Evidence, labels: NDArray[np.intp], agents: int) -> Judgement:
+    """Learn from out-of-fold evidence.
+
+    Args:
+        evidence: Of rows that the panel which gave it had not seen.
+        labels: The rows' classes; `agents` stands for "out of scope".
+        agents: How many classes are agents.
+    """
+    sharpness = _fit_sharpness(evidence, labels)
+    draft = replace(uncalibrated_judgement(), sharpness=sharpness)
+    known = labels < agents
+    inside = _best_signals(draft, evidence.rows(known), agents)
+    made_up = _best_signals(draft, evidence.rows(known), agents, without=labels[known])
+    beyond = _best_signals(draft, evidence.rows(~known), agents)
+
+    centre, spread = inside.mean(axis=0), inside.std(axis=0) + 1e-9
+    sums = [((signals - centre) / spread).sum(axis=1) for signals in (inside, made_up, beyond)]
+    slope, offset = _fit_in_scope(*sums)
+    judgement = replace(
+        draft,
+        centre=_three(centre),
+        weight=_three(slope / spread),
+        offset=offset,
+        calibrated=True,
+    )
+    return with_threshold(judgement, evidence.rows(known), agents)
+
+
+def with_threshold(judgement: Judgement, inside: Evidence, agents: int) -> Judgement:
+    """With the threshold under which `IN_SCOPE_REJECTED` of the given in-scope rows fall."""
+    confidence = judgement.weigh(inside, agents).confidence
+    return replace(judgement, threshold=float(np.quantile(confidence, IN_SCOPE_REJECTED)))
+
+
+def _mixed(evidence: Evidence, sharpness: tuple[float, float]) -> NDArray[np.floating]:
+    logits, likeness = evidence.logits.astype(np.float32), evidence.likeness.astype(np.float32)
+    return sharpness[0] * logits + sharpness[1] * LIKENESS_SCALE * likeness
+
+
+def _signals(evidence: Evidence, best: NDArray[np.intp]) -> Values:
+    at = np.arange(len(best))
+    parts = (evidence.logits, evidence.likeness, evidence.typicality)
+    return np.stack([part[at, best] for part in parts], axis=1).astype(np.float64)
+
+
+def _best_signals(
+    judgement: Judgement, evidence: Evidence, agents: int, without: NDArray[np.intp] | None = None
+) -> Values:
+    """(n, 3): signals of the best agent, as if each row's class in `without` did not exist."""
+    found = [np.empty((0, 3))]
+    for at in range(0, len(evidence), CHUNK):
+        piece = evidence.rows(slice(at, at + CHUNK))
+        if without is not None:
+            piece = piece.without(without[at : at + CHUNK])
+        found.append(_signals(piece, judgement.weigh(piece, agents).best))
+    return np.concatenate(found)
+
+
+def _three(values: Values) -> tuple[float, float, float]:
+    first, second, third = map(float, values)
+    return first, second, third
+
+
+def _fit_sharpness(evidence: Evidence, labels: NDArray[np.intp]) -> tuple[float, float]:
+    """The two factors that make the true classes likeliest: temperature and stacking in one.
+
+    Newton's method on their logarithms would need care near zero; a shrinking grid needs none, and two
+    numbers are soon found.
+    """
+    middle, reach = np.array([0.0, 0.0]), 2.0
+    every = max(1, len(labels) // SHARPNESS_ROWS)
+    evidence, labels = evidence.rows(slice(None, None, every)), labels[::every]
+    at = np.arange(len(labels))
+    steps = (-1.0, -0.5, 0.0, 0.5, 1.0)
+
+    def cost(logs: Values) -> float:
+        mixed = _mixed(evidence, (float(np.exp(logs[0])), float(np.exp(logs[1]))))
+        true = mixed[at, labels]
+        peak = mixed.max(axis=1)
+        spread = np.log(np.exp(mixed - peak[:, None]).sum(axis=1)) + peak
+        return float((spread - true).mean()) + 1e-4 * float(logs @ logs)
+
+    while reach > 0.05:
+        tried = [middle + reach * np.array([a, b]) for a in steps for b in steps]
+        middle = min(tried, key=cost)
+        reach *= 0.6
+    return float(np.exp(middle[0])), float(np.exp(middle[1]))
+
+
+def _fit_in_scope(inside: Values, made_up: Values, beyond: Values) -> tuple[float, float]:
+    """Slope and offset of the log-odds of being in scope, by Newton's method.
+
+    Real out-of-scope rows and made-up ones share `OUT_OF_SCOPE_SHARE` in halves, where there are both.
+    """
+    outside = [part for part in (made_up, beyond) if len(part)]
+    x = np.concatenate([inside, *outside])
+    truth = np.concatenate([np.ones(len(inside)), *(np.zeros(len(part)) for part in outside)])
+    shares = [np.full(len(part), OUT_OF_SCOPE_SHARE / len(outside) / len(part)) for part in outside]
+    weight = np.concatenate([np.full(len(inside), (1 - OUT_OF_SCOPE_SHARE) / len(inside)), *shares])
+    design = np.stack([x, np.ones_like(x)], axis=1)
+    found = np.zeros(2)
+    for _ in range(50):
+        p = _logistic(design @ found)
+        slope = design.T @ (weight * (p - truth)) + 1e-6 * found
+        bend = (design.T * (weight * p * (1 - p))) @ design + 1e-6 * np.eye(2)
+        step = np.linalg.solve(bend, slope)
+        found = found - step * min(1.0, 2.0 / max(1e-9, float(np.abs(step).max())))
+        if float(np.abs(step).max()) < 1e-8:
+            break
+    return max(0.0, float(found[0])), float(found[1])
+
+
+def _logistic(x: Values) -> Values:
+    return 0.5 * (1 + np.tanh(x / 2))

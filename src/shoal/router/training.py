@@ -1,0 +1,127 @@
+"""From labelled rows to a panel and a judgement: cross-fitting, then a last fit on everything."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.router.judgement import Judgement, fit_judgement, uncalibrated_judgement
+from shoal.router.panel import Evidence, Panel, fit_panel, fit_projection
+
+__all__ = ["Labelled", "Trained", "train"]
+
+FEW_ROWS = 3_000
+FOLDS_OF_FEW, FOLDS_OF_MANY = 10, 5
+"""A head fitted on 8 of 10 examples a class is visibly worse than the final one; on 80 of 100 it is not."""
+MIN_JUDGED = 50
+"""With fewer rows to judge by, the built-in constants are better than learnt ones."""
+ENOUGH_HELD = 500
+"""Rows kept out of training that can stand in for the out-of-fold ones altogether."""
+CHUNK = 2_048
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Encoded texts and their classes; the class after the last agent is "out of scope"."""
+
+    vectors: NDArray[np.float16]
+    """(n, width)."""
+    labels: NDArray[np.intp]
+    """(n,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    projection: NDArray[np.float32]
+    """(width, dimension)."""
+    panel: Panel
+    judgement: Judgement
+
+    def project(self, vectors: NDArray[np.float16]) -> NDArray[np.float32]:
+        """(n, width) to (n, dimension), where the panel looks."""
+        return _project(vectors, self.projection)
+
+
+def train(examples: Labelled, jobs: Labelled, held: Labelled, *, agents: int, seed: int) -> Trained:
+    """Fit.
+
+    Args:
+        examples: What users said.
+        jobs: Job sentences: learnt from like examples, never judged on.
+        held: Rows that are judged on only.
+        agents: Classes that are agents.
+        seed: Deals the examples into folds.
+    """
+    from threadpoolctl import threadpool_limits
+
+    labels = np.concatenate([examples.labels, jobs.labels])
+    classes = max(agents, int(labels.max()) + 1)
+    # One thread inside each product, several fits side by side: as fast, and the same on any machine.
+    with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        projection = fit_projection(np.concatenate([examples.vectors, jobs.vectors]))
+        rows = np.concatenate([_project(part.vectors, projection) for part in (examples, jobs)])
+        whole = pool.submit(fit_panel, rows, labels, classes, np.ones(len(labels), np.bool_))
+        folds = np.zeros(len(labels), np.intp)
+        if len(held.labels) < ENOUGH_HELD:
+            folds[: len(examples.labels)] = _deal(examples.labels, seed)
+        parts = [
+            pool.submit(_judge_fold, rows, labels, classes, folds == fold)
+            for fold in range(1, int(folds.max(initial=0)) + 1)
+        ]
+        evidence = _empty(len(labels), classes)
+        for fold, part in enumerate(parts, start=1):
+            evidence.put(folds == fold, part.result())
+        panel = whole.result()
+        unseen = [evidence.rows(folds > 0), _look(panel, _project(held.vectors, projection), classes)]
+        truth = np.concatenate([labels[folds > 0], held.labels])
+        judgement = _judge(Evidence.join(unseen), truth, agents)
+    return Trained(projection, panel, judgement)
+
+
+def _judge(evidence: Evidence, labels: NDArray[np.intp], agents: int) -> Judgement:
+    if agents < 2 or int((labels < agents).sum()) < MIN_JUDGED:
+        return uncalibrated_judgement()
+    # A label of `held` may be "out of scope" without there being such a class in training.
+    return fit_judgement(evidence, labels, agents)
+
+
+def _deal(labels: NDArray[np.intp], seed: int) -> NDArray[np.intp]:
+    """A fold, from 1, for every row, each class spread evenly; 0 = in every training part.
+
+    A class's only row stays in training: out of fold nobody could get it right.
+    """
+    count = FOLDS_OF_FEW if len(labels) < FEW_ROWS else FOLDS_OF_MANY
+    random = np.random.default_rng(seed)
+    folds = np.zeros(len(labels), np.intp)
+    for which in np.unique(labels):
+        members = random.permutation(np.flatnonzero(labels == which))
+        if len(members) > 1:
+            folds[members] = (np.arange(len(members)) + random.integers(count)) % count + 1
+    return folds
+
+
+def _judge_fold(
+    rows: NDArray[np.float32], labels: NDArray[np.intp], classes: int, out: NDArray[np.bool_]
+) -> Evidence:
+    return _look(fit_panel(rows, labels, classes, ~out), rows[out], classes)
+
+
+def _look(panel: Panel, rows: NDArray[np.float32], classes: int) -> Evidence:
+    """In pieces, kept as float16."""
+    seen = _empty(len(rows), classes)
+    for at in range(0, len(rows), CHUNK):
+        seen.put(slice(at, at + CHUNK), panel.look(rows[at : at + CHUNK]))
+    return seen
+
+
+def _empty(count: int, classes: int) -> Evidence:
+    return Evidence(*(np.zeros((count, classes), np.float16) for _ in range(3)))
+
+
+def _project(vectors: NDArray[np.float16], projection: NDArray[np.float32]) -> NDArray[np.float32]:
+    pieces = [
+        vectors[at : at + CHUNK].astype(np.float32) @ projection for at in range(0, len(vectors), CHUNK)
+    ]
+    return np.concatenate([np.empty((0, projection.shape[1]), np.float32), *pieces])
