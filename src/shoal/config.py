@@ -60,8 +60,9 @@ AliasOrName = Annotated[
 class OllamaSettings(_Section):
     url: str | None = None
     """Default: OLLAMA_HOST, else http://127.0.0.1:11434."""
-    num_ctx: int = Field(default=4096, ge=256)
-    """Context window in tokens, the same for every request: another value would reload the model."""
+    num_ctx: int | None = Field(default=None, ge=256)
+    """Context window in tokens, the same for every request: another value would reload the model.
+    Default: 4096, or what a model was trained on when that is less."""
     parallel: int = Field(default=2, ge=1)
     """Requests in flight per model; more wait in Shoal's own bounded queue."""
 

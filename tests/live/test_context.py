@@ -9,6 +9,7 @@ from shoal.config import load_settings
 from shoal.core.chat import ChatRequest, Message
 from shoal.core.errors import ContextOverflow
 from shoal.models.embedded import EmbeddedModel
+from shoal.models.window import PromptWindow
 from shoal.runtime import LocalRuntime
 
 pytestmark = pytest.mark.live
@@ -51,3 +52,25 @@ async def test_a_prompt_is_read_whole_or_refused_before_the_call(
         assert isinstance(attempt.failure, ContextOverflow)
         assert attempt.failure.mend
         assert (attempt.text, attempt.response) == ("", None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        words(300),
+        " " * 5_000,
+        "=" * 5_000,
+        " ".join(["responsibilities international organizations communication"] * 50),
+        "日本語のテキストです。" * 100,
+        Path(__file__).read_text(encoding="utf-8"),
+    ],
+    ids=["numbers", "spaces", "signs", "long words", "no spaces", "code"],
+)
+async def test_what_is_refused_without_asking_does_not_fit(embedded: EmbeddedModel, text: str) -> None:
+    """The bound used for engines that cannot be asked, against a real vocabulary."""
+    tokens = await count(embedded, text)
+    window = PromptWindow("some", "num_ctx")
+    request = ChatRequest(messages=(Message("user", text),))
+    window.check_fits(request, tokens + 1)
+    window.check_read(request, tokens, None)
+    window.check_fits(request, tokens + 1)

@@ -22,6 +22,7 @@ from shoal.core.chat import ChatDelta, ChatEvent, ChatRequest, ChatResponse, Mes
 from shoal.core.decision import Decision, Judged, Signals
 from shoal.core.errors import (
     ConfigError,
+    ContextOverflow,
     DeadlineExceeded,
     InputError,
     OutputInvalid,
@@ -83,6 +84,23 @@ class _Work(Generic[OutputT]):
         """Ask with these turns after what was asked before."""
         assert self.request is not None, "there is something to add to once it was asked"
         self.request = replace(self.request, messages=self.request.messages + turns)
+
+    def drop_passage(self) -> bool:
+        """Leave out the weakest passage looked up; False = the agent forbids it, or there is none."""
+        assert self.request is not None, "it was asked, and did not fit"
+        agent, request = self.task.agent, self.request
+        weakest = min(
+            (passage for passage in request.passages if passage.score is not None),
+            key=lambda passage: passage.score or 0.0,
+            default=None,
+        )
+        if agent.on_overflow == "refuse" or weakest is None:
+            return False
+        kept = tuple(passage for passage in request.passages if passage is not weakest)
+        shorter = build_messages(agent, self.task.text, kept, request.schema)
+        later = request.messages[len(shorter) :]
+        self.request = replace(request, messages=shorter + later, passages=kept)
+        return True
 
     @asynccontextmanager
     async def in_time(self) -> AsyncGenerator[None]:
@@ -205,6 +223,7 @@ async def _draft(work: _Work[OutputT], draft: _Draft[OutputT]) -> AsyncGenerator
             async for event in events:
                 if isinstance(event, ChatResponse):
                     draft.response = event
+                    draft.signals = _seen(work, event)
                 else:
                     draft.said.append(event.text)
                     yield event
@@ -258,6 +277,22 @@ async def _answer(work: _Work[Any]) -> AsyncGenerator[ChatDelta | ChatResponse]:
 
 
 async def _ask(work: _Work[Any]) -> AsyncGenerator[ChatEvent]:
+    """One answer. While the prompt does not fit it is asked with fewer passages, if the agent allows that."""
+    while True:
+        is_silent = True
+        try:
+            async with aclosing(_call(work)) as events:
+                async for event in events:
+                    is_silent = False
+                    yield event
+        except ContextOverflow:
+            if not is_silent or not work.drop_passage():
+                raise
+        else:
+            return
+
+
+async def _call(work: _Work[Any]) -> AsyncGenerator[ChatEvent]:
     """One call of the model, as long as the attempt's time lasts; its last event is the response."""
     assert work.request is not None
     purpose = "repair" if work.repairs else work.task.purpose
@@ -277,11 +312,9 @@ async def _ask(work: _Work[Any]) -> AsyncGenerator[ChatEvent]:
 
 def _read(work: _Work[OutputT], draft: _Draft[OutputT]) -> None:
     """Turn the response into output and signals, leaving in the draft what is known when one fails."""
-    agent, response, request = work.task.agent, draft.response, work.request
+    agent, response = work.task.agent, draft.response
     assert response is not None
-    assert request is not None
     is_json = agent.output is not str
-    draft.signals = read_signals(response, is_json=is_json, passages=request.passages, repairs=work.repairs)
     if draft.signals.empty:
         return
     try:
@@ -296,6 +329,13 @@ def _read(work: _Work[OutputT], draft: _Draft[OutputT]) -> None:
         checks_failed=failed,
         checks_passed=len(agent.checks) - len(failed),
     )
+
+
+def _seen(work: _Work[Any], response: ChatResponse) -> Signals:
+    assert work.request is not None
+    is_json = work.task.agent.output is not str
+    passages = work.request.passages
+    return read_signals(response, is_json=is_json, passages=passages, repairs=work.repairs)
 
 
 def _with_routing(signals: Signals, decision: Decision | None) -> Signals:

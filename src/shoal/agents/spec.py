@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Generic, cast
+from typing import Any, Generic, Literal, cast, get_args
 
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
 
@@ -27,6 +27,7 @@ NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 RESERVED = frozenset({"route", "judge", "consent", "large", "merge"})
 """Names of the team graph's own nodes."""
 MAX_ANSWER_TOKENS = 131_072
+Overflow = Literal["refuse", "fewer_passages"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,9 @@ class AgentSpec(Generic[OutputT]):
     tools: Sequence[Tool] = field(default=(), kw_only=True)
     knowledge: str | None = field(default=None, kw_only=True)
     """Folder of .md and .txt files to look passages up in, relative to the project's root."""
+    on_overflow: Overflow = field(default="refuse", kw_only=True)
+    """When the prompt does not fit: say so, or leave out the weakest passages until it does. Nothing else is
+    ever left out."""
     checks: Sequence[Check] = field(default=(), kw_only=True)
     max_tokens: int = field(default=512, kw_only=True)
     """Of the answer, 1 to 131072."""
@@ -64,7 +68,7 @@ class AgentSpec(Generic[OutputT]):
         for name in ("examples", "tools", "checks"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         self._check_text()
-        self._check_numbers()
+        self._check_values()
         if isinstance(self.model, str):
             if ":" in self.model:
                 parse_model_name(self.model)
@@ -99,7 +103,7 @@ class AgentSpec(Generic[OutputT]):
                 mend=f'Agent("{self.name}", job="One sentence that says what it does.", ...)',
             )
 
-    def _check_numbers(self) -> None:
+    def _check_values(self) -> None:
         if not 1 <= self.max_tokens <= MAX_ANSWER_TOKENS:
             raise ConfigError(
                 f"agent {self.name}: max_tokens={self.max_tokens}",
@@ -108,6 +112,12 @@ class AgentSpec(Generic[OutputT]):
         if not self.timeout_s > 0:
             raise ConfigError(
                 f"agent {self.name}: timeout_s={self.timeout_s}", why="it must be more than 0 seconds"
+            )
+
+        if self.on_overflow not in get_args(Overflow):
+            raise ConfigError(
+                f'agent {self.name}: on_overflow="{self.on_overflow}"',
+                why=f"it must be one of {', '.join(get_args(Overflow))}",
             )
 
     def _check_calls(self) -> None:

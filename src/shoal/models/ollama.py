@@ -19,6 +19,7 @@ from shoal.models.ollama_error import from_status, from_transport
 from shoal.models.ollama_info import OllamaInfo, load_info
 from shoal.models.ollama_request import encode_request
 from shoal.models.ollama_wire import LineReader
+from shoal.models.window import PromptWindow
 
 __all__ = ["OllamaModel"]
 
@@ -28,15 +29,16 @@ class OllamaModel:
     """One model of one Ollama server."""
 
     def __init__(
-        self, model: str, client: httpx.AsyncClient, *, num_ctx: int, local_only: bool = True
+        self, model: str, client: httpx.AsyncClient, *, num_ctx: int | None = None, local_only: bool = True
     ) -> None:
         """Nothing is opened or asked here.
 
         Args:
             model: its name without the engine, e.g. "gemma3:1b".
             client: to the server, its base_url set. Stays the caller's to close.
-            num_ctx: tokens of prompt and answer together. Give every user of one base model the same:
-                Ollama reloads the weights whenever it changes.
+            num_ctx: tokens of prompt and answer together; None = `DEFAULT_CONTEXT`, or what the model was
+                trained on when that is less. Give every user of one base model the same: Ollama reloads the
+                weights whenever it changes.
             local_only: refuse a model that the server itself runs on another machine.
         """
         self._model = model
@@ -45,6 +47,7 @@ class OllamaModel:
         self._local_only = local_only
         self._info: OllamaInfo | None = None
         self._asking = asyncio.Lock()
+        self._window = PromptWindow(self.name, "num_ctx in [ollama] of shoal.toml")
 
     @property
     def name(self) -> str:
@@ -62,17 +65,19 @@ class OllamaModel:
             StreamBroken: the answer stopped before its end.
             OutputInvalid: the model wrote tool calls or thoughts in place of an answer.
             LocalOnlyError: Ollama would send the request on to another machine.
-            ConfigError: the server is too old.
+            ConfigError: the server is too old, or num_ctx is larger than the model's own.
         """
         try:
             info = await self._load_info()
             self._check_stays_here(info.model)
+            self._window.check_fits(request, info.num_ctx)
             answer = OllamaAnswer(info)
             body = encode_request(self._model, request, info)
             async with self._client.stream("POST", "/api/chat", content=body) as reply:
                 if not reply.is_success:
                     refusal = await reply.aread()
-                    raise from_status(reply.status_code, refusal, model=self._model, url=self._url)
+                    error = from_status(reply.status_code, refusal, model=self._model, url=self._url)
+                    raise self._window.numbered(error, request, info.num_ctx)
                 lines = LineReader()
                 async for chunk in reply.aiter_bytes():
                     for line in lines.feed(chunk):
@@ -85,7 +90,9 @@ class OllamaModel:
         except (ModelMissing, EngineDown):
             self._info = None  # the server may come back with other models
             raise
-        yield answer.finish()
+        response = answer.finish()
+        self._window.check_read(request, response.usage.input_tokens, info.num_ctx)
+        yield response
 
     async def describe(self) -> ModelInfo:
         """Ask the server anew, loading nothing. The digest covers weights, template and parameters.
@@ -94,7 +101,7 @@ class OllamaModel:
             ModelMissing: the model is not pulled.
             EngineDown: nobody answers, or something that is not Ollama.
             StreamBroken: the connection was lost.
-            ConfigError: the server is too old.
+            ConfigError: the server is too old, or num_ctx is larger than the model's own.
         """
         self._info = None
         try:
@@ -103,7 +110,7 @@ class OllamaModel:
             raise from_transport(error, url=self._url) from error
 
     async def count_tokens(self, request: ChatRequest) -> int | None:  # noqa: ARG002
-        """None: Ollama has no tokenizer to ask. A prompt that does not fit is refused by the server."""
+        """None: Ollama has no tokenizer to ask. What certainly does not fit is refused all the same."""
         return None
 
     async def aclose(self) -> None:

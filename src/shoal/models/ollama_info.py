@@ -13,6 +13,7 @@ from shoal.models.ollama_error import from_status
 from shoal.models.ollama_wire import ShowReply, TagsReply, VersionReply, parse_stops
 
 __all__ = [
+    "DEFAULT_CONTEXT",
     "OLDEST_VERSION",
     "OllamaInfo",
     "check_version",
@@ -22,6 +23,8 @@ __all__ = [
     "tagged",
 ]
 
+DEFAULT_CONTEXT = 4096
+"""Tokens, where nothing is set."""
 OLDEST_VERSION = (0, 17, 1)
 """Older servers read past the end of a crafted GGUF. This one has all that Shoal asks for: schemas (0.5),
 logprobs (0.12.11), `truncate` and `shift`."""
@@ -35,13 +38,15 @@ class OllamaInfo:
 
     model: ModelInfo
     num_ctx: int
-    """Tokens of prompt and answer: as asked for, or what the model was trained on when that is less."""
+    """Tokens of prompt and answer."""
     stops: tuple[str, ...] = ()
     """The Modelfile's stop sequences."""
 
 
-async def load_info(client: httpx.AsyncClient, model: str, *, num_ctx: int) -> OllamaInfo:
+async def load_info(client: httpx.AsyncClient, model: str, *, num_ctx: int | None) -> OllamaInfo:
     """Ask for version, model and digest. Loads nothing.
+
+    `num_ctx`: None = `DEFAULT_CONTEXT`, or what the model was trained on when that is less.
 
     A cloud model's name is enough to know it: asking for more would already send a request out.
 
@@ -49,15 +54,17 @@ async def load_info(client: httpx.AsyncClient, model: str, *, num_ctx: int) -> O
         httpx.HTTPError: nobody answers.
         ModelMissing: the server does not have the model.
         EngineDown: the server is not an Ollama.
-        ConfigError: it is too old.
+        ConfigError: it is too old, or num_ctx is larger than the model's own.
     """
     check_version((await _ask(client, "GET", "/api/version", model, VersionReply)).version)
     if is_cloud_name(model):
-        return OllamaInfo(model=ModelInfo(name=f"ollama:{model}", remote=True), num_ctx=num_ctx)
+        return OllamaInfo(
+            model=ModelInfo(name=f"ollama:{model}", remote=True), num_ctx=num_ctx or DEFAULT_CONTEXT
+        )
     show = await _ask(client, "POST", "/api/show", model, ShowReply, {"model": model})
     tags = await _ask(client, "GET", "/api/tags", model, TagsReply)
     tag = next((tag for tag in tags.models if tagged(tag.name) == tagged(model)), None)
-    room = min(num_ctx, show.trained_context or num_ctx)
+    room = _room(model, num_ctx, show.trained_context)
     info = ModelInfo(
         name=f"ollama:{model}",
         digest=tag.digest if tag else None,
@@ -67,6 +74,16 @@ async def load_info(client: httpx.AsyncClient, model: str, *, num_ctx: int) -> O
         capabilities=frozenset({"logprobs", "schema"} | ({"thinking", "tools"} & set(show.capabilities))),
     )
     return OllamaInfo(model=info, num_ctx=room, stops=parse_stops(show.parameters))
+
+
+def _room(model: str, num_ctx: int | None, trained: int | None) -> int:
+    if num_ctx is not None and trained is not None and num_ctx > trained:
+        raise ConfigError(
+            f"{model} has no context of {num_ctx:,} tokens",
+            why=f"it was trained on {trained:,}, and Ollama would cut what is beyond them",
+            mend=f"num_ctx = {trained} in [ollama] of shoal.toml, or none: each model then gets what it can",
+        )
+    return num_ctx or min(DEFAULT_CONTEXT, trained or DEFAULT_CONTEXT)
 
 
 def is_cloud_name(model: str) -> bool:

@@ -19,6 +19,7 @@ from shoal.models.openai_error import Server, from_status, from_transport
 from shoal.models.openai_request import DIALECTS, Dialect, encode_request
 from shoal.models.openai_wire import ModelCard, ModelList
 from shoal.models.sse import EventReader
+from shoal.models.window import PromptWindow
 
 __all__ = ["OpenAIModel"]
 
@@ -47,6 +48,7 @@ class OpenAIModel:
         self._client = client
         self._num_ctx = num_ctx
         self._dialect: Dialect = dialect
+        self._window = PromptWindow(self.name, "num_ctx in [openai] of shoal.toml")
 
     @property
     def name(self) -> str:
@@ -66,6 +68,7 @@ class OpenAIModel:
             LocalOnlyError: the server is on another machine.
         """
         body = encode_request(self._model, request, self._dialect)
+        self._window.check_fits(request, self._num_ctx)
         answer = OpenAIAnswer(self._server)
         try:
             async with self._client.stream("POST", "chat/completions", json=body) as reply:
@@ -78,7 +81,7 @@ class OpenAIModel:
         except httpx.RequestError as error:
             raise from_transport(error, self._server) from error
         response = answer.finish()
-        self._check_was_read(response)
+        self._check_was_read(request, response)
         yield response
 
     async def describe(self) -> ModelInfo:
@@ -128,12 +131,13 @@ class OpenAIModel:
             mend="correct the name in shoal.toml, or start the server with that model",
         )
 
-    def _check_was_read(self, response: ChatResponse) -> None:
+    def _check_was_read(self, request: ChatRequest, response: ChatResponse) -> None:
         """LM Studio answers 200 to a prompt that did not fit; the usage gives it away.
 
         https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/2339
         """
         tokens = response.usage.input_tokens
+        self._window.check_read(request, tokens, self._num_ctx)
         if self._num_ctx is not None and tokens is not None and tokens > self._num_ctx:
             raise ContextOverflow(
                 f"the prompt does not fit {self.name}",

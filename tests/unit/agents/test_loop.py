@@ -15,6 +15,7 @@ from shoal.agents.attempt import AgentEvent
 from shoal.core.chat import ChatDelta, ChatEvent, ChatRequest, ChatResponse
 from shoal.core.errors import (
     ConfigError,
+    ContextOverflow,
     DeadlineExceeded,
     EngineDown,
     InputError,
@@ -364,3 +365,50 @@ class Silent:
         return await self._inner.count_tokens(request)
 
     async def aclose(self) -> None: ...
+
+
+NUMBERS = ["one", "two", "three", "four"]
+
+
+def reader(script: Script, num_ctx: int, **fields: Any) -> Agent[str]:
+    """Reads passages of 30 words each; job, question and answer take about 30."""
+    model = ScriptedModel(script, info=ModelInfo(name="scripted:model", num_ctx=num_ctx))
+    return Agent("reader", job="Read.", model=model, knowledge="docs", max_tokens=8, **fields)
+
+
+@pytest.fixture
+def docs(runtime: LocalRuntime) -> None:
+    folder = (runtime.settings.root or Path()) / "docs"
+    folder.mkdir()
+    for number in NUMBERS:
+        (folder / f"{number}.md").write_text(f"The price of shipping to place {number} is low. " * 3)
+
+
+@pytest.mark.usefixtures("docs")
+async def test_a_prompt_that_does_not_fit_is_refused_by_default(runtime: LocalRuntime) -> None:
+    agent = reader("never", 80)
+    attempt = await agent.run("What is the price of shipping?", runtime=runtime)
+    assert isinstance(attempt.failure, ContextOverflow)
+    assert attempt.text == ""
+    assert len(asked(agent)) == 1
+
+
+@pytest.mark.usefixtures("docs")
+async def test_the_weakest_passages_are_left_out_where_the_agent_says_so(runtime: LocalRuntime) -> None:
+    agent = reader("It is low.", 80, on_overflow="fewer_passages")
+    attempt = await agent.run("What is the price of shipping?", runtime=runtime)
+    tried = [[passage.source for passage in request.passages] for request in asked(agent)]
+    scores = {passage.source: passage.score or 0.0 for passage in asked(agent)[0].passages}
+    best = sorted(scores, key=lambda source: -scores[source])
+    assert attempt.accepted
+    assert [sorted(sources) for sources in tried] == [sorted(best[:count]) for count in (4, 3, 2)]
+    assert attempt.passages == asked(agent)[-1].passages
+    assert "shipping?" in asked(agent)[-1].messages[-1].content
+
+
+@pytest.mark.usefixtures("docs")
+async def test_with_no_passage_left_it_is_refused_all_the_same(runtime: LocalRuntime) -> None:
+    agent = reader("never", 10, on_overflow="fewer_passages")
+    attempt = await agent.run("What is the price of shipping?", runtime=runtime)
+    assert isinstance(attempt.failure, ContextOverflow)
+    assert len(asked(agent)) == 5

@@ -168,3 +168,17 @@ async def test_reading_and_work_outside_a_run_leave_nothing_in_the_ledger(runtim
     tools = ToolUse([Orders("at_most_once").tool], runtime.ledger, "")
     assert await tools.call("place", {"item": "card"}) == "order 1"
     assert runtime.ledger.effects("run") == ()
+
+
+async def test_a_tool_call_that_breaks_off_at_its_length_limit_is_known_to(runtime: LocalRuntime) -> None:
+    """Its JSON cannot be read either, but that is the symptom."""
+    model = ScriptedModel('{"tool": "count", "args": {"word": "a long word"}}')
+    agent = Agent("clerk", job="Count.", model=model, tools=[Tool.of(count)], max_tokens=3)
+    attempt = await agent.run("How long is it?", runtime=runtime)
+    assert attempt.signals.truncated
+    assert not attempt.accepted
+
+
+def count(word: str) -> int:
+    """Letters of a word."""
+    return len(word)

@@ -156,6 +156,25 @@ async def test_a_prompt_that_fills_the_window_may_have_been_cut(client: httpx.As
     assert caught.value.mend
 
 
+async def test_a_prompt_that_cannot_fit_is_not_sent(server: FakeOllama, client: httpx.AsyncClient) -> None:
+    too_long = ChatRequest(messages=(Message("user", "word " * 600),))
+    with pytest.raises(ContextOverflow, match="does not fit") as caught:
+        _ = await complete(OllamaModel("hello:1b", client, num_ctx=512).stream(too_long))
+    assert "600 words are at least 600 tokens, and the window has 512" in caught.value.why
+    assert "num_ctx in [ollama]" in caught.value.mend
+    assert server.chats == []
+
+
+async def test_where_the_bound_says_nothing_the_server_has_the_last_word(
+    server: FakeOllama, client: httpx.AsyncClient
+) -> None:
+    one_word = ChatRequest(messages=(Message("user", "a-b-" * 200),))
+    with pytest.raises(ContextOverflow) as caught:
+        _ = await complete(OllamaModel("hello:1b", client, num_ctx=512).stream(one_word))
+    assert "1 words, at least 50 tokens, in a window of 512; Ollama answered 400" in caught.value.why
+    assert len(server.chats) == 1
+
+
 @pytest.mark.parametrize("name", ["passed-on:1b", "gpt-oss:120b-cloud"])
 async def test_local_only_keeps_requests_from_models_elsewhere(
     server: FakeOllama, client: httpx.AsyncClient, name: str
@@ -253,7 +272,7 @@ async def test_a_hanging_engine_can_be_cancelled(server: FakeOllama, hello: Olla
 
 
 async def test_one_base_with_one_window_is_loaded_once(server: FakeOllama, client: httpx.AsyncClient) -> None:
-    models = [OllamaModel("hello:1b", client, num_ctx=9000) for _ in range(3)]
+    models = [OllamaModel("hello:1b", client, num_ctx=4096) for _ in range(3)]
     answers = await asyncio.gather(*(complete(model.stream(HELLO)) for model in models * 3))
     assert all(isinstance(answer, ChatResponse) for answer in answers)
     assert server.scheduler.loads == ["hello:1b"]

@@ -42,7 +42,10 @@ async def test_a_name_without_a_tag_is_the_latest_and_case_does_not_matter(clien
 
 async def test_the_window_is_not_larger_than_the_model_was_trained_for(client: httpx.AsyncClient) -> None:
     assert (await load_info(client, "smollm2:135m", num_ctx=1024)).num_ctx == 1024
-    assert (await load_info(client, "smollm2:135m", num_ctx=9000)).num_ctx == 2048
+    assert (await load_info(client, "smollm2:135m", num_ctx=None)).num_ctx == 2048
+    with pytest.raises(ConfigError, match="no context of 9,000 tokens") as caught:
+        _ = await load_info(client, "smollm2:135m", num_ctx=9000)
+    assert "num_ctx = 2048 in [ollama]" in caught.value.mend
 
 
 async def test_a_model_passed_on_to_another_host_is_remote(client: httpx.AsyncClient) -> None:

@@ -262,6 +262,17 @@ async def test_a_prompt_that_a_server_cut_or_swallowed_is_found_out() -> None:
     assert await answer_to({**STOP, "usage": usage}, num_ctx=65_536)
 
 
+async def test_a_server_that_read_less_than_there_was_is_found_out() -> None:
+    async with FakeOpenAI() as server, build_client(server.url, local_only=True) as client:
+        model = OpenAIModel("fake", client)
+        long = ChatRequest(messages=(Message("user", "word " * 3_000),))
+        usage = {"prompt_tokens": 1_024, "completion_tokens": 1}
+        server.fail(break_off(event(WORD), event({**STOP, "usage": usage}), b"data: [DONE]\n\n"))
+        with pytest.raises(ContextOverflow, match="did not read the whole prompt") as caught:
+            await complete(model.stream(long))
+    assert "it read 1,024 tokens of at least 3,000" in caught.value.why
+
+
 async def test_closing_early_ends_the_work_at_the_server() -> None:
     ended = asyncio.Event()
 
