@@ -97,9 +97,9 @@ class _Work(Generic[OutputT]):
         if agent.on_overflow == "refuse" or weakest is None:
             return False
         kept = tuple(passage for passage in request.passages if passage is not weakest)
-        shorter = build_messages(agent, self.task.text, kept, request.schema)
-        later = request.messages[len(shorter) :]
-        self.request = replace(request, messages=shorter + later, passages=kept)
+        shorter = build_request(agent, self.task.text, kept)
+        later = request.messages[len(shorter.messages) :]
+        self.request = replace(shorter, messages=shorter.messages + later)
         return True
 
     @asynccontextmanager
