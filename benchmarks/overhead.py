@@ -55,6 +55,7 @@ class OneAgent:
     """Routes without looking: what is left is everything but the router."""
 
     agents = ("orders",)
+    digest = "one"
 
     def decide(self, text: str) -> Decision:
         del text

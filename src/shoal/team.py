@@ -5,21 +5,21 @@ The composition root for people who embed Shoal; what it is wired to (adapters, 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from shoal.agents import Agent
+from shoal.agents import Agent, prompt_digest, schema_digest
 from shoal.config import Settings, find_root, load_settings
 from shoal.core.errors import ConfigError, UnknownName
 from shoal.core.model_name import parse_model_name
 from shoal.core.port import ChatModel, RoutePort
 from shoal.core.sync import run_sync
 from shoal.router import Router
-from shoal.router.escalation import Certificate, Escalation, LargePolicy, Policy
+from shoal.router.escalation import Certificate, Digests, Escalation, LargePolicy, Policy
 from shoal.router.escalation.metered_model import check_countable
 from shoal.runtime import LocalRuntime
 from shoal.tracing.cost import CostModel
@@ -28,11 +28,15 @@ from shoal.tracing.forecast import Forecast
 if TYPE_CHECKING:
     from langgraph.graph import CompiledStateGraph
 
-    from shoal.graphs import Large, Result, StreamMode, TeamEvent, TeamParts, TeamRunner
+    from shoal.evaluation.calibration import Report
+    from shoal.evaluation.labelling import Grader, LabelledRow
+    from shoal.graphs import Checkpoints, Large, Result, StreamMode, TeamEvent, TeamParts, TeamRunner
 
 __all__ = ["Team"]
 
 CHECKPOINTS = "checkpoints.db"
+DEFAULT_MAX_ERROR = 0.05
+"""Promised by `calibrate` where the settings name none."""
 
 
 class Team:
@@ -44,7 +48,7 @@ class Team:
             ChatModel. None: such an answer is flagged, nothing is escalated.
         router: sends texts to agents. None: learnt from the agents' jobs and examples.
         escalation: when to keep an answer, and what asking the large model may cost.
-        certificates: by agent name; promises made by calibration.
+        certificates: by agent name, instead of those that `calibrate` kept in the data folder.
         settings: None: shoal.toml of the current project and SHOAL_* variables.
         name: of the team, in ledger and traces.
         durable: checkpoint every step, so that a run survives the death of its process.
@@ -78,7 +82,7 @@ class Team:
                 why="a run that waits for a person must outlive its process",
                 mend='Team(..., durable=True), or consent = "never"',
             )
-        self._judge = Policy(self._escalation, certificates=certificates)
+        self._given_certificates = dict(certificates or {})
         self._durable = durable
         self._live: dict[asyncio.AbstractEventLoop, _Live] = {}
 
@@ -105,8 +109,9 @@ class Team:
 
         Raises:
             InputError: the request is empty, binary or too long to be meant.
-            ConfigError: a model, alias or knowledge folder does not exist, or may not be used.
-            StorageError: ledger, checkpoints or an index cannot be used.
+            ConfigError: a model, alias or knowledge folder does not exist, or may not be used; a budget that
+                cannot be counted; a certificate of another agent.
+            StorageError: ledger, checkpoints or an index cannot be used; a certificate was edited.
         """
         return await (await self._runner()).run(request, thread_id=thread_id)
 
@@ -152,6 +157,67 @@ class Team:
         """
         return await (await self._runner()).resume(run_id, consent=consent)
 
+    async def calibrate(
+        self,
+        rows: "Iterable[LabelledRow | Mapping[str, Any]]",
+        *,
+        grader: "Grader | None" = None,
+        agent: str | None = None,
+        ask_large: bool = False,
+    ) -> "Report":
+        """Learn from labelled rows which answers can be kept, and promise how many of them will be wrong.
+
+        Every row is answered as in a run, without escalation. A certificate an agent is kept in the data
+        folder, and counts from the next request on. Where there are too few rows to promise
+        `Escalation.max_error` (5 % where none is set), its `threshold` is None and `rows_needed` says more.
+
+        Args:
+            rows: a random sample of what the team will meet: `{"input": ..., "expected": ...}`.
+            grader: says of (input, output, expected) whether the output is acceptable. None: it equals what
+                is expected.
+            agent: the only one to calibrate; rows that the router sends elsewhere are left out.
+            ask_large: answer every row with the large model as well, so that later only what it does better
+                is escalated. It costs a call of that model a row, on no budget.
+
+        Raises:
+            InputError: there are no rows, one occurs twice, or one has no input.
+            UnknownName: no agent is called so.
+            ConfigError: an expected value no answer can have, a grader that raised, or no large model to ask.
+            ModelError: a model is not there.
+            StorageError: the certificates cannot be kept.
+        """
+        from shoal.evaluation import calibration, labelling
+
+        if agent is not None and agent not in self.agents:
+            raise UnknownName("agent", agent, self.agents)
+        live = self._here()
+        large = await self._permitted_large(live.runtime) if ask_large else None
+        if ask_large and large is None:
+            raise ConfigError(
+                "there is no large model that may be asked", mend='Team(large="...", ...), consent = "allow"'
+            )
+        bench = labelling.Bench(
+            agents=self.agents,
+            router=self.router,
+            runtime=live.runtime,
+            judge=Policy(self._escalation),
+            large=large.model if large else None,
+            grader=grader,
+            only=agent,
+        )
+        labelled = await labelling.label_rows(labelling.parse_rows(rows), bench)
+        report = await asyncio.to_thread(
+            calibration.certify,
+            labelled,
+            self._digests(),
+            max_error=self._escalation.max_error or DEFAULT_MAX_ERROR,
+            level=self._escalation.confidence,
+        )
+        await asyncio.to_thread(calibration.save_report, report, labelled, self._certificates_path)
+        for each in self._live.values():  # what is under way ends under the certificates it began with
+            each.runner = None
+        return report
+
     @property
     def runtime(self) -> LocalRuntime:
         """What the team is wired to on the running event loop."""
@@ -177,12 +243,25 @@ class Team:
     ) -> None:
         await self.aclose()
 
+    @property
+    def _certificates_path(self) -> Path:
+        return self.settings.data_path / "certificates"
+
+    def _digests(self) -> dict[str, Digests]:
+        """Of the agents as they are, apart from their models."""
+        router = self.router.digest
+        return {
+            name: Digests(prompt=prompt_digest(agent), schema=schema_digest(agent), router=router)
+            for name, agent in self.agents.items()
+        }
+
     def _parts(self, runtime: LocalRuntime, large: "Large | None") -> "TeamParts":
+        from shoal.evaluation.calibration import load_certificates
         from shoal.graphs import TeamParts
 
-        return TeamParts(
-            agents=self.agents, router=self.router, judge=self._judge, runtime=runtime, large=large
-        )
+        certificates = load_certificates(self._certificates_path, self.agents) | self._given_certificates
+        judge = Policy(self._escalation, certificates=certificates, digests=self._digests())
+        return TeamParts(agents=self.agents, router=self.router, judge=judge, runtime=runtime, large=large)
 
     async def _permitted_large(self, runtime: LocalRuntime) -> "Large | None":
         """The large model, unless it is on another machine and nothing may go there.
@@ -230,15 +309,11 @@ class Team:
         live = self._here()
         async with live.opening:
             if live.runner is None:
-                path: Path = self.settings.data_path / CHECKPOINTS
-                checkpoints = (
-                    await live.stack.enter_async_context(open_checkpoints(path)) if self._durable else None
-                )
-                live.runner = TeamRunner(
-                    self.name,
-                    self._parts(live.runtime, await self._permitted_large(live.runtime)),
-                    checkpoints,
-                )
+                if self._durable and live.checkpoints is None:
+                    path: Path = self.settings.data_path / CHECKPOINTS
+                    live.checkpoints = await live.stack.enter_async_context(open_checkpoints(path))
+                parts = self._parts(live.runtime, await self._permitted_large(live.runtime))
+                live.runner = TeamRunner(self.name, parts, live.checkpoints)
             return live.runner
 
     def _check(self, agents: Sequence[Agent[Any]]) -> None:
@@ -262,5 +337,6 @@ class _Live:
     def __init__(self, runtime: LocalRuntime) -> None:
         self.runtime = runtime
         self.runner: TeamRunner | None = None
+        self.checkpoints: Checkpoints | None = None
         self.stack = AsyncExitStack()
         self.opening = asyncio.Lock()

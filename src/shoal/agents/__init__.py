@@ -2,6 +2,7 @@
 
 from shoal.agents.agent import Agent
 from shoal.agents.attempt import AgentEvent, Attempt, Judge, Repairing
+from shoal.agents.digest import prompt_digest, schema_digest
 from shoal.agents.loop import Task, attempt_events, check_text
 from shoal.agents.prompt import build_request
 from shoal.agents.runtime import Runtime, default_runtime
@@ -22,4 +23,6 @@ __all__ = [
     "build_request",
     "check_text",
     "default_runtime",
+    "prompt_digest",
+    "schema_digest",
 ]

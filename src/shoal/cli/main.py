@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from shoal.cli import demo, doctor, evaluate, graph, index, init, models, router, run, runs
+from shoal.cli import calibrate, demo, doctor, evaluate, graph, index, init, models, router, run, runs
 from shoal.core.errors import ShoalError
 
 __all__ = ["app", "main"]
@@ -32,6 +32,7 @@ app.add_typer(models.app, name="models", help="List, fetch, push and remove mode
 app.add_typer(index.app, name="index", help="Add documents, look passages up, verify the index.")
 app.add_typer(router.app, name="router", help="Fit the router, ask why it decides so, correct it.")
 app.add_typer(evaluate.app, name="eval", help="Learn from some rows, measure on others.")
+app.command("calibrate")(calibrate.calibrate)
 app.command("runs")(runs.runs)
 app.command("trace")(runs.trace)
 app.command("graph")(graph.graph)

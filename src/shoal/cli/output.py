@@ -26,7 +26,14 @@ T = TypeVar("T")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 EXIT_INTERRUPTED = 130
-STATUS_STYLES = {"accepted": "green", "escalated": "yellow", "flagged": "red", "done": "green"}
+STATUS_STYLES = {
+    "accepted": "green",
+    "escalated": "yellow",
+    "pending": "yellow",
+    "waiting": "yellow",
+    "flagged": "red",
+    "done": "green",
+}
 
 
 def print_json(value: Any) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shoal.cli import consent
 from shoal.cli.output import AsJson, console, print_json, run_async, seconds, status_style, tokens, usd
 
 if TYPE_CHECKING:
@@ -13,14 +14,19 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 
-def run(
+def run(  # noqa: PLR0913 (options of a command)
     request: Annotated[
         str | None, typer.Argument(help="The request; - or nothing reads standard input.", show_default=False)
     ] = None,
     *,
     agent: Annotated[str | None, typer.Option(help="Ask this agent, without routing.")] = None,
     engine: Annotated[str | None, typer.Option(help="auto, embedded, ollama or openai.")] = None,
-    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Finish an interrupted run.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Finish an interrupted or waiting run.")
+    ] = None,
+    allow: Annotated[
+        bool | None, typer.Option("--allow/--deny", help="With --resume: may what waits for consent be sent?")
+    ] = None,
     stream: Annotated[
         bool, typer.Option("--stream", help="Show the answer while it is made; with --json, an event a line.")
     ] = False,
@@ -29,24 +35,31 @@ def run(
     """Answer one request."""
     if stream and resume:
         raise typer.BadParameter("a resumed run cannot be streamed", param_hint="--stream")
+    if allow is not None and resume is None:
+        raise typer.BadParameter("they answer what a waiting run asks", param_hint="--allow, --deny")
     text = "" if resume else _text(request)
     if stream:
         result = run_async(_stream(text, agent=agent, engine=engine, as_json=as_json))
     else:
-        result = run_async(_answer(text, agent=agent, engine=engine, resume=resume))
+        ask = consent.can_ask() and not as_json
+        result = run_async(_answer(text, agent=agent, engine=engine, resume=resume, allow=allow, ask=ask))
     if not as_json:
         _show(result, answer=not stream or console().is_terminal)
     elif not stream:
         print_json(result)
 
 
-async def _answer(text: str, *, agent: str | None, engine: str | None, resume: str | None) -> "Result":
+async def _answer(
+    text: str, *, agent: str | None, engine: str | None, resume: str | None, allow: bool | None, ask: bool
+) -> "Result":
     from shoal.project import open_project
 
-    project = open_project(engine=engine)
-    team = project.team(only=agent)
-    async with team:
-        return await (team.resume(resume) if resume else team.run(text))
+    async with open_project(engine=engine).team(only=agent) as team:
+        result = await (team.resume(resume, consent=allow) if resume else team.run(text))
+        if ask:
+            run_id = result.run_id
+            return await consent.decide(result, lambda decided: team.resume(run_id, consent=decided))
+        return result
 
 
 async def _stream(text: str, *, agent: str | None, engine: str | None, as_json: bool) -> "Result":
@@ -87,7 +100,7 @@ def _show(result: "Result", *, answer: bool) -> None:
     for step in result.steps:
         status = "escalated" if step.escalated and step.status == "accepted" else step.status
         sure = "" if step.confidence is None else f" · confidence {step.confidence:.2f}"
-        named = "" if step.calibrated or not sure else " (uncalibrated)"
+        named = "" if step.calibrated or not sure else " (uncertified)"
         used = tokens(step.usage.input_tokens, step.usage.output_tokens)
         out.print(
             f"[{status_style(status)}]{status}[/] {step.agent or 'nobody'} · {escape(step.model or '-')}"
@@ -97,4 +110,14 @@ def _show(result: "Result", *, answer: bool) -> None:
         out.print(f"  {step.why}", markup=False, style="dim", soft_wrap=True)
         if step.mend:
             out.print(f"  mend: {step.mend}", markup=False, soft_wrap=True)
+    if result.status == "waiting":
+        consent.show_waiting(result)
+    if result.totals.refused:
+        out.print(_forgone(result), style="yellow")
     out.print(f"run {result.run_id[:8]} · shoal trace {result.run_id[:8]}", style="dim")
+
+
+def _forgone(result: "Result") -> str:
+    refused, benefit = result.totals.refused, result.totals.benefit_forgone
+    cost = "what that cost in quality is unknown" if benefit is None else f"about {benefit:.2f} right answers"
+    return f"the budget refused {refused} escalation{'s' if refused > 1 else ''}: {cost}"

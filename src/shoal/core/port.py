@@ -78,6 +78,13 @@ class RoutePort(Protocol):
         """Names it may answer with."""
         ...
 
+    @property
+    def digest(self) -> str | None:
+        """Content hash of all its decisions depend on; None = it cannot tell. A certificate of an agent is
+        void once the router that sends it texts is another one.
+        """
+        ...
+
     def decide(self, text: str) -> Decision:
         """Pick an agent or abstain. CPU only, a few milliseconds, no model call."""
         ...

@@ -5,11 +5,13 @@ itself (`ChatRequest.input`) and, if it asks for them, the passages; not the mes
 """
 
 import asyncio
+import hashlib
 import inspect
 import time
 import traceback
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Generic, TypeVar, cast, final
 
 from pydantic_core import PydanticSerializationError, to_json
@@ -61,6 +63,15 @@ class FunctionModel:
         """`python:` and the name of the function."""
         return self._name
 
+    @cached_property
+    def _digest(self) -> str | None:
+        """Of its source, without what it calls; None where there is none, as for built-in functions."""
+        try:
+            source = inspect.getsource(inspect.unwrap(self._function))
+        except (OSError, TypeError):
+            return None
+        return f"sha256:{hashlib.sha256(source.encode()).hexdigest()}"
+
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent]:
         """Call the function; its whole result is one delta.
 
@@ -92,11 +103,14 @@ class FunctionModel:
                 first_token_s=answered - asked,
             ),
             model=self._name,
+            digest=self._digest,
             probability=self._checked(scored.probability),
         )
 
     async def describe(self) -> ModelInfo:
-        return ModelInfo(name=self._name, size_bytes=0, capabilities=frozenset({"schema"}))
+        return ModelInfo(
+            name=self._name, digest=self._digest, size_bytes=0, capabilities=frozenset({"schema"})
+        )
 
     async def count_tokens(self, request: ChatRequest) -> int | None:
         del request  # the port asks for it; a function reads text, not tokens

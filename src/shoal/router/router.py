@@ -17,7 +17,7 @@ from shoal.router.encoder import Encoder, LayeredMiniLM, Vectors
 from shoal.router.example import Example, Examples, parse_examples
 from shoal.router.report import FitReport, check_labels, inspect_examples
 from shoal.router.split import split_request
-from shoal.router.store import SavedRouter, load_router, save_router
+from shoal.router.store import SavedRouter, digest_router, load_router, save_router
 from shoal.router.training import Labelled, train
 
 __all__ = ["Router"]
@@ -97,6 +97,11 @@ class Router:
     @property
     def agents(self) -> tuple[str, ...]:
         return self._saved.agents
+
+    @property
+    def digest(self) -> str:
+        """See `RoutePort.digest`."""
+        return digest_router(self._saved)
 
     @property
     def report(self) -> FitReport:

@@ -17,6 +17,10 @@ class SoleRouter:
     def agents(self) -> tuple[str, ...]:
         return (self.agent,)
 
+    @property
+    def digest(self) -> str:
+        return f"sole {self.agent}"
+
     def decide(self, text: str) -> Decision:
         del text
         return Decision(

@@ -9,7 +9,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +27,7 @@ from shoal.router.panel import Panel
 from shoal.router.report import FitReport
 from shoal.router.training import Trained
 
-__all__ = ["SavedRouter", "load_router", "save_router"]
+__all__ = ["SavedRouter", "digest_router", "load_router", "save_router"]
 
 FORMAT = "shoal-router"
 VERSION = 3
@@ -56,6 +56,15 @@ class _Manifest(BaseModel):
     judgement: Judgement
     report: FitReport
     sha256: dict[str, str]
+
+
+def digest_router(router: SavedRouter) -> str:
+    """Content hash of what its decisions depend on."""
+    named = (router.encoder_id, router.agents, asdict(router.trained.judgement))
+    content = hashlib.sha256(json.dumps(named, default=str).encode())
+    for name, values in sorted(_arrays(router.trained).items()):
+        content.update(name.encode() + np.ascontiguousarray(values).tobytes())
+    return content.hexdigest()
 
 
 def save_router(router: SavedRouter, folder: Path) -> None:

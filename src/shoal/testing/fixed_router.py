@@ -23,6 +23,7 @@ class FixedRouter:
         confidence: float = 0.9,
     ) -> None:
         self.agents = tuple(agents)
+        self.digest: str | None = None
         self._depends_on = depends_on or {}
         self._confidence = confidence
 

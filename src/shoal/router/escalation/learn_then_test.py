@@ -136,6 +136,8 @@ def rows_needed(
     for end, row in enumerate(order, start=1):
         errors += wrong[row]
         rate = (errors + 1) / (end + 2)
+        if errors == 0:
+            rate = min(rate, max_error / 2)  # so few rows that one wrong would be too many, and none was
         if rate >= max_error:
             continue
         spread = normal.inv_cdf(level) * math.sqrt(max_error * (1 - max_error))
