@@ -158,10 +158,9 @@ def _batches(windows: list[tuple[int, list[int]]]) -> list[list[tuple[int, list[
 
 
 def _ends(text: str) -> str:
-    if len(text) <= MAX_CHARACTERS:
-        return text
     half = MAX_CHARACTERS // 2
-    return f"{text[:half]} {text[-half:]}"
+    read = text if len(text) <= MAX_CHARACTERS else f"{text[:half]} {text[-half:]}"
+    return read.encode("utf-8", "replace").decode("utf-8")  # JSON can carry half a surrogate pair
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -17,6 +17,10 @@ Rows = NDArray[np.float32]
 PRIOR_ROWS = 3.0
 """Weight of a round covariance, in rows per dimension: few rows say little about 512 x 512 numbers."""
 
+NARROWEST = 0.01
+"""Least sum of variances; the rows are of length 1. A class may have but one row, or the same one often."""
+FARTHEST = 10_000.0
+
 
 @dataclass(frozen=True, slots=True)
 class Gaussians:
@@ -34,7 +38,8 @@ class Gaussians:
     def typicality(self, rows: Rows) -> Rows:
         """(n, dimension) to (n, classes): distance from everything minus distance from the class."""
         background = ((rows @ self.curve) * rows).sum(axis=1) - rows @ self.tilt + self.level
-        return 2 * (rows @ self.weights + self.bias) + background[:, None]
+        found = 2 * (rows @ self.weights + self.bias) + background[:, None]
+        return np.clip(found, -FARTHEST, FARTHEST)
 
 
 def fit_gaussians(rows: Rows, labels: NDArray[np.intp], classes: int) -> Gaussians:
@@ -64,6 +69,6 @@ def fit_gaussians(rows: Rows, labels: NDArray[np.intp], classes: int) -> Gaussia
 def _inverse(covariance: NDArray[np.floating], share: float) -> NDArray[np.float64]:
     """Of the covariance, mixed with a round one of the same size."""
     dimension = len(covariance)
-    size = max(float(np.trace(covariance)) / dimension, 1e-9)
+    size = max(float(np.trace(covariance)), NARROWEST) / dimension
     mixed = (1 - share) * covariance.astype(np.float64) + share * size * np.eye(dimension)
     return np.linalg.inv(mixed).astype(np.float64)

@@ -76,7 +76,10 @@ def save_router(router: SavedRouter, folder: Path) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **_arrays(router.trained))
     rows = [json.dumps({"text": e.text, "label": e.agent}, ensure_ascii=False) for e in router.examples]
-    contents = {ARRAYS: buffer.getvalue(), EXAMPLES: "".join(f"{row}\n" for row in rows).encode()}
+    contents = {
+        ARRAYS: buffer.getvalue(),
+        EXAMPLES: "".join(f"{row}\n" for row in rows).encode("utf-8", "replace"),
+    }
     manifest = _Manifest(
         format=FORMAT,
         version=VERSION,
