@@ -97,6 +97,15 @@ class NetworkSettings(_Section):
 
 
 class ServingSettings(_Section):
+    memory_gb: Positive | None = None
+    """What loaded models may take together, in units of 10^9 bytes. Default: 90 % of the GPUs' memory, else
+    70 % of main memory; the embedded engine always counts main memory."""
+    parallel: int | None = Field(default=None, ge=1)
+    """Calls computed at once over all models of an engine. Default: with a GPU no limit but each model's;
+    without one, a model's own `parallel`, or a quarter of the cores if that is more."""
+    max_wait_s: float = Field(default=30.0, ge=0)
+    """Longest time for which calls to another model or agent may be preferred because they need no load. 0 =
+    strictly in order of arrival."""
     max_queue: int = Field(default=10_000, ge=0)
     """Requests that may wait per model before new ones are refused."""
     load_s: Positive = 300.0

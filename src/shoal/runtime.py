@@ -1,6 +1,6 @@
 """The house's wiring: from settings to models, retrievers and the ledger. The only file naming adapters.
 
-Around every adapter, outermost first: retry, breaker, recording, queue limit, deadlines. One `LocalRuntime`
+Around every adapter, outermost first: retry, breakers, recording, scheduler, deadlines. One `LocalRuntime`
 belongs to one event loop, as its connections do.
 """
 
@@ -18,11 +18,13 @@ from shoal.core.model_name import Engine, ModelName, parse_model_name
 from shoal.core.port import ChatModel, Retriever
 from shoal.models.breaker import Breaker, BreakerModel, host_breaker, model_breaker
 from shoal.models.deadline import DeadlineModel, Deadlines
-from shoal.models.limit import LimitedModel
 from shoal.models.network import build_client, build_transport
 from shoal.models.ollama_info import is_cloud_name
 from shoal.models.ollama_library import OllamaLibrary
 from shoal.models.retry import RetryingModel
+from shoal.serving.scheduled_model import ScheduledModel
+from shoal.serving.scheduler import Scheduler
+from shoal.serving.schedulers import Limits, Schedulers
 from shoal.tracing.cost import DEFAULT_PRICES, CostModel, Hardware
 from shoal.tracing.energy import EnergyMeter, Power
 from shoal.tracing.energy_counter import find_meter
@@ -42,7 +44,7 @@ __all__ = ["LEDGER", "LocalRuntime"]
 
 PROBE_S = 0.5
 """How long an Ollama may take to answer before `engine = "auto"` goes on without it."""
-LEDGER = "ledger.db"
+LEDGER, SERVING = "ledger.db", "serving"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 FUNCTION_THREADS = 4
 """Functions run side by side; they share the cores with everything else."""
@@ -93,6 +95,18 @@ class LocalRuntime:
         network = self.settings.network
         transport = build_transport(local_only=network.local_only, allowed_hosts=network.allowed_hosts)
         return OllamaLibrary(self.settings.ollama_url, transport=transport)
+
+    @cached_property
+    def schedulers(self) -> Schedulers:
+        """The queues in front of every host, and what is in its memory."""
+        serving = self.settings.serving
+        limits = Limits(
+            memory_gb=serving.memory_gb,
+            parallel=serving.parallel,
+            max_wait_s=serving.max_wait_s,
+            max_queue=serving.max_queue,
+        )
+        return Schedulers(limits, self.settings.data_path / SERVING)
 
     @property
     def spans(self) -> Spans:
@@ -147,7 +161,9 @@ class LocalRuntime:
             if id(model) not in self._given:
                 engine = model.name.partition(":")[0]
                 # The model itself is kept as well, so that its id cannot become another one's.
-                self._given[id(model)] = (model, self._wrap(model, host=model.name, engine=engine))
+                queue = self.schedulers.plain(model.name)
+                wrapped = self._wrap(model, queue, host=model.name, engine=engine)
+                self._given[id(model)] = (model, wrapped)
             return self._given[id(model)][1]
         name = await self.resolve(model)
         if name not in self._models:
@@ -173,12 +189,13 @@ class LocalRuntime:
         """
         indexes, library = list(self._retrievers.values()), self.__dict__.pop("ollama_library", None)
         telemetry, ledger = self.__dict__.pop("_telemetry", None), self._ledger
+        schedulers = self.__dict__.pop("schedulers", None)
         models, clients = list(self._models.values()), list(self._clients.values())
         for kept in (self._models, self._given, self._clients, self._retrievers):
             kept.clear()
         self._ledger = None
         async with AsyncExitStack() as closing:  # the last one pushed is closed first
-            for part in (ledger, telemetry, library, *clients, *models):
+            for part in (ledger, telemetry, library, *clients, *models, schedulers):
                 if part is not None:
                     closing.push_async_callback(part.aclose)
             for task in indexes:
@@ -265,21 +282,33 @@ class LocalRuntime:
                 )
             case _:
                 assert_never(name.engine)
-        return self._wrap(adapter, host=host, engine=name.engine)
+        scheduler = self._scheduler(host, name.engine)
+        return self._wrap(adapter, scheduler, host=host, engine=name.engine)
 
-    def _wrap(self, adapter: ChatModel, *, host: str, engine: str) -> ChatModel:
+    def _wrap(self, adapter: ChatModel, scheduler: Scheduler, *, host: str, engine: str) -> ChatModel:
         serving = self.settings.serving
         deadlines = Deadlines(
             load_s=serving.load_s, first_token_s=serving.first_token_s, idle_s=serving.idle_s
         )
-        limited = LimitedModel(
-            DeadlineModel(adapter, deadlines), parallel=self._parallel(engine), max_queue=serving.max_queue
-        )
+        bounded, parallel = DeadlineModel(adapter, deadlines), self._parallel(engine)
+        scheduled = ScheduledModel(bounded, scheduler, parallel=parallel, engine=adapter)
         recorder = Recorder(ledger=self.ledger, costs=self.costs, meter=self._meter(engine), spans=self.spans)
-        recorded = RecordedModel(limited, recorder, remote=self._is_remote(adapter.name))
+        recorded = RecordedModel(scheduled, recorder, remote=self._is_remote(adapter.name))
         breaker = self._breakers.setdefault(host, host_breaker(host))
         watched = BreakerModel(BreakerModel(recorded, model_breaker(adapter.name)), breaker)
         return RetryingModel(watched, attempts=serving.attempts)
+
+    def _scheduler(self, host: str, engine: Engine) -> Scheduler:
+        parallel = self._parallel(engine)
+        match engine:
+            case "ollama":
+                return self.schedulers.ollama(
+                    host, self._client(host), parallel=parallel, is_here=_host(host) in LOOPBACK
+                )
+            case "embedded":
+                return self.schedulers.embedded(parallel=parallel)
+            case _:
+                return self.schedulers.plain(host)
 
     def _parallel(self, engine: str) -> int:
         match engine:

@@ -8,8 +8,10 @@ import pytest
 from shoal.core.chat import ChatRequest
 from shoal.models.breaker import Breaker, BreakerModel
 from shoal.models.deadline import DeadlineModel
-from shoal.models.limit import LimitedModel
 from shoal.models.retry import RetryingModel
+from shoal.serving.schedule import Schedule
+from shoal.serving.scheduled_model import ScheduledModel
+from shoal.serving.scheduler import Scheduler
 from shoal.testing.contract_chat import ChatModelContract
 from shoal.testing.scripted import ScriptedModel
 
@@ -24,5 +26,6 @@ def answer(request: ChatRequest) -> str:
 class TestWrappedModel(ChatModelContract):
     @pytest.fixture
     def model(self) -> RetryingModel:
-        limited = LimitedModel(DeadlineModel(ScriptedModel(answer)), parallel=2)
-        return RetryingModel(BreakerModel(limited, Breaker("scripted")))
+        scheduler = Scheduler("scripted", Schedule())
+        scheduled = ScheduledModel(DeadlineModel(ScriptedModel(answer)), scheduler, parallel=2)
+        return RetryingModel(BreakerModel(scheduled, Breaker("scripted")))

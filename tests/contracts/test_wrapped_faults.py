@@ -11,10 +11,12 @@ from shoal.core.chat import ChatDelta, ChatRequest, Message, complete
 from shoal.core.errors import DeadlineExceeded, EngineDown, ShoalError, StreamBroken
 from shoal.models.breaker import Breaker, BreakerModel
 from shoal.models.deadline import DeadlineModel, Deadlines
-from shoal.models.limit import LimitedModel
 from shoal.models.network import build_client
 from shoal.models.openai import OpenAIModel
 from shoal.models.retry import RetryingModel
+from shoal.serving.schedule import Schedule
+from shoal.serving.scheduled_model import ScheduledModel
+from shoal.serving.scheduler import Scheduler
 from shoal.testing.fake_openai import FakeOpenAI, break_off, event, refuse
 from shoal.testing.http_server import Handler, Reply, Request
 
@@ -51,8 +53,10 @@ async def rig(*faults: Handler) -> AsyncGenerator[Rig]:
     async with FakeOpenAI("yes") as server, build_client(server.url, local_only=True) as client:
         server.fail(*faults)
         waits = Deadlines(idle_s=IDLE_S)
-        limited = LimitedModel(DeadlineModel(OpenAIModel("fake", client), waits), parallel=1, max_queue=0)
-        model = RetryingModel(BreakerModel(limited, Breaker(server.url)), sleep=note)
+        scheduler = Scheduler(server.url, Schedule(max_queue=0))
+        adapter = DeadlineModel(OpenAIModel("fake", client), waits)
+        scheduled = ScheduledModel(adapter, scheduler, parallel=1)
+        model = RetryingModel(BreakerModel(scheduled, Breaker(server.url)), sleep=note)
         yield Rig(server, model, slept)
 
 

@@ -14,6 +14,7 @@ from shoal.models.network import build_client
 from shoal.models.ollama import OllamaModel
 from shoal.models.ollama_error import from_status
 from shoal.models.ollama_library import OllamaLibrary
+from shoal.models.ollama_memory import OllamaMemory
 from shoal.testing.contract_chat import ChatModelContract
 from shoal.testing.fake_ollama import FakeModel, FakeOllama
 
@@ -68,12 +69,10 @@ class TestAdapter:
         assert (await complete(model.stream(COUNT))).digest == listed.digest
         assert listed.digest
 
-    async def test_one_window_is_one_load(
-        self, model: OllamaModel, client: httpx.AsyncClient, library: OllamaLibrary
-    ) -> None:
+    async def test_one_window_is_one_load(self, model: OllamaModel, client: httpx.AsyncClient) -> None:
         for each in (model, OllamaModel(NAME, client, num_ctx=NUM_CTX)):
             _ = await complete(each.stream(COUNT))
-        (running,) = await library.ps()
+        (running,) = await OllamaMemory(client).ps()
         assert (running.name, running.num_ctx) == (NAME, NUM_CTX)
 
     async def test_a_window_larger_than_the_model_s_is_cut_before_the_server_does(
@@ -103,12 +102,12 @@ class TestAdapter:
 
 class TestLibrary:
     async def test_a_model_leaves_memory_when_it_is_unloaded(
-        self, model: OllamaModel, library: OllamaLibrary
+        self, model: OllamaModel, client: httpx.AsyncClient
     ) -> None:
         _ = await complete(model.stream(COUNT))
-        assert NAME in {running.name for running in await library.ps()}
-        await library.unload(NAME)
-        assert NAME not in {running.name for running in await library.ps()}
+        assert NAME in {running.name for running in await OllamaMemory(client).ps()}
+        await OllamaMemory(client).unload(NAME)
+        assert NAME not in {running.name for running in await OllamaMemory(client).ps()}
 
     async def test_a_model_comes_and_goes(self, library: OllamaLibrary, smollm2_path: Path) -> None:
         await library.push("copy:1b", smollm2_path)

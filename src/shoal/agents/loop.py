@@ -296,7 +296,7 @@ async def _call(work: _Work[Any]) -> AsyncGenerator[ChatEvent]:
     """One call of the model, as long as the attempt's time lasts; its last event is the response."""
     assert work.request is not None
     purpose = "repair" if work.repairs else work.task.purpose
-    with scope(purpose=purpose, attempt=work.repairs + 1):
+    with scope(purpose=purpose, attempt=work.repairs + 1, deadline=work.deadline):
         events = work.model.stream(work.request)
     async with aclosing(events):
         while True:

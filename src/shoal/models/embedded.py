@@ -46,6 +46,16 @@ class EmbeddedModel:
         """Process id of the engine; None = not running."""
         return self._process.pid
 
+    def file_bytes(self) -> int:
+        """Size of the weights on disk.
+
+        Raises:
+            ModelMissing: there is no such file.
+            StorageDamaged: it is no GGUF.
+        """
+        check_files(self._name, self._settings)
+        return self._settings.gguf.stat().st_size
+
     async def load(self) -> None:
         """Start the engine now; otherwise the first request does. Returns when the model answers.
 

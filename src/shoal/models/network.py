@@ -194,7 +194,7 @@ class _PoolTransport(httpx.AsyncBaseTransport):
     """httpx over a connection pool with a network backend of our choice, which httpx's own cannot have."""
 
     def __init__(self, backend: httpcore.AsyncNetworkBackend, tls: ssl.SSLContext | None) -> None:
-        # No bound on connections: `LimitedModel` bounds what is in flight, per model.
+        # No bound on connections: the scheduler bounds what is in flight, per model.
         self._pool = httpcore.AsyncConnectionPool(
             tls, network_backend=backend, max_connections=None, keepalive_expiry=KEEP_ALIVE_S
         )

@@ -1,7 +1,8 @@
-"""The models of an Ollama server: list, show, pull, push, remove, and what is in memory.
+"""The models of an Ollama server: list, show, pull, push, remove.
 
-Not the chat (`ollama`). Goes through the `ollama` package where that can do it, and keeps its traps from the
-caller: no time limits, errors in a stream with status -1, exceptions of httpx, streams that end too soon.
+Not the chat (`ollama`) and not what is in memory (`ollama_memory`). Goes through the `ollama` package where
+that can do it, and keeps its traps from the caller: no time limits, errors in a stream with status -1,
+exceptions of httpx, streams that end too soon.
 """
 
 import asyncio
@@ -21,26 +22,24 @@ from shoal.core.errors import (
     EngineDown,
     ModelError,
     ModelMissing,
-    Overloaded,
     RequestRefused,
     StorageError,
     StreamBroken,
 )
 from shoal.models.network import build_transport
 from shoal.models.ollama_error import from_status, from_transport
-from shoal.models.ollama_info import is_cloud_name, tagged
+from shoal.models.ollama_info import is_cloud_name
 
 if TYPE_CHECKING:
     import ollama
 
-__all__ = ["LibraryLimits", "ModelCard", "OllamaLibrary", "PullProgress", "RunningModel", "StoredModel"]
+__all__ = ["LibraryLimits", "ModelCard", "OllamaLibrary", "PullProgress", "StoredModel"]
 
 T = TypeVar("T")
 OnErrorLine = Callable[[str], ModelError]
 
 CONNECT_ONLY = httpx.Timeout(None, connect=5.0)
 """For reading, `LibraryLimits` know what is being waited for."""
-POLL_S = 0.05
 CHUNK_BYTES = 1 << 20
 IN_STREAM = -1
 """The `ollama` package's status of an error that came in a line of a stream."""
@@ -58,19 +57,6 @@ class StoredModel:
     size_bytes: int | None
     remote: bool
     """Its name says that it runs in Ollama's cloud."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunningModel:
-    """A model in memory."""
-
-    name: str
-    digest: str | None
-    size_bytes: int | None
-    """Weights, caches and buffers."""
-    vram_bytes: int | None
-    """What of it is on GPUs. Less than `size_bytes`: the CPU works too, and much more slowly."""
-    num_ctx: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +89,6 @@ class LibraryLimits:
     """For what costs the server no more than reading its files."""
     silence_s: float = 600.0
     """Between two signs of life of a pull: checking the digest of a large model gives none for minutes."""
-    unload_s: float = 30.0
 
 
 @final
@@ -136,22 +121,6 @@ class OllamaLibrary:
         return tuple(
             StoredModel(
                 name=each.model, digest=each.digest, size_bytes=each.size, remote=is_cloud_name(each.model)
-            )
-            for each in found.models
-            if each.model
-        )
-
-    async def ps(self) -> tuple[RunningModel, ...]:
-        """What is in memory; models on their way out are still among them."""
-        with self._errors():
-            found = await self._soon(self._client.ps())
-        return tuple(
-            RunningModel(
-                name=each.model,
-                digest=each.digest,
-                size_bytes=each.size,
-                vram_bytes=each.size_vram,
-                num_ctx=each.context_length,
             )
             for each in found.models
             if each.model
@@ -220,32 +189,6 @@ class OllamaLibrary:
         """
         with self._errors(model):
             _ = await self._soon(self._client.delete(model))
-
-    async def unload(self, model: str) -> None:
-        """Take a model out of memory and wait until it is gone.
-
-        Let its requests end before, and send none meanwhile that carries a keep_alive: that would keep a
-        model on its way out for ever (https://github.com/ollama/ollama/issues/17408).
-
-        Raises:
-            ModelMissing: the server has no such model.
-            Overloaded: it is still in use after `unload_s`.
-        """
-        with self._errors(model):
-            body = {"model": model, "messages": (), "keep_alive": 0}
-            reply = await self._soon(self._http.post("/api/chat", json=body))
-            if not reply.is_success:
-                raise from_status(reply.status_code, reply.content, model=model, url=self._url)
-        try:
-            async with asyncio.timeout(self._limits.unload_s):
-                while tagged(model) in {tagged(each.name) for each in await self.ps()}:  # noqa: ASYNC110
-                    await asyncio.sleep(POLL_S)  # Ollama tells nobody when a model is gone
-        except TimeoutError as error:
-            raise Overloaded(
-                f"{model} is still in memory",
-                why=f"requests have used it for the {self._limits.unload_s:.0f} s since it was to go",
-                mend=f"ollama stop {model}",
-            ) from error
 
     async def aclose(self) -> None:
         """Give back the connections. Idempotent."""

@@ -98,6 +98,11 @@ class Schedule:
     def waiting(self) -> int:
         return sum(lane.waiting for lane in self._lanes.values())
 
+    @property
+    def loading(self) -> Load | None:
+        """What a switch is bringing in."""
+        return None if self._loading is None else self._loading.load
+
     def add(self, task: Task, now: float) -> bool:
         """Queue a task; False = its queue is full, and it was not taken."""
         lane = self._lanes[task.load]
@@ -130,17 +135,19 @@ class Schedule:
             return None
         leaving: list[Lane] = []
         if self._loading is None:
-            absent = [lane for lane in waiting if not lane.is_resident]
-            lane, victims = self._pick_switch(absent, now) if absent else (None, [])
-            if lane is not None and not any(victim.running for victim in victims):
-                return self._switch(lane, victims)
-            leaving = victims
-        elif self._is_unproven(self._loading):
+            switch, leaving = self._plan_switch(now)
+            if switch is not None:
+                return switch
+        elif not self.is_proven(self._loading.load):
             return None  # the host may want to empty what is busy, and would wait for ever
         if self._parallel is not None and self.running >= self._parallel:
             return None
         ready = [lane for lane in waiting if lane.is_resident and not lane.full and lane not in leaving]
         return self._start(ready, now) if ready else None
+
+    def next_switch(self, now: float) -> Switch | None:
+        """As `next`, but starts nothing."""
+        return self._plan_switch(now)[0] if self._loading is None else None
 
     def wake_at(self, now: float) -> float | None:
         """When time alone may change what `next` says; None = it does not."""
@@ -172,6 +179,13 @@ class Schedule:
         """A switch did not work out. What waited for the load waits no longer, and is given back."""
         self._loading = None
         return self._lanes[load].drain()
+
+    def is_proven(self, load: Load) -> bool:
+        """Whether it is known to fit beside what is there."""
+        if self.proven_bytes is None:
+            return True
+        others = sum(lane.costs.size_bytes for lane in self._resident() if lane.load != load)
+        return others + self._lanes[load].costs.size_bytes <= self.proven_bytes
 
     def put_off(self, load: Load) -> None:
         """A switch was not begun; `next` decides anew. To be followed by `observe`."""
@@ -205,18 +219,16 @@ class Schedule:
         self._loading = lane
         return Switch(lane.load, tuple(victim.load for victim in victims))
 
-    def _is_unproven(self, lane: Lane) -> bool:
-        resident = [each for each in self._lanes.values() if each.is_resident and not each.is_pinned]
-        if self.proven_bytes is None or not resident:
-            return False
-        return sum(each.costs.size_bytes for each in (lane, *resident)) > self.proven_bytes
-
-    def _pick_switch(self, absent: list[Lane], now: float) -> tuple[Lane | None, list[Lane]]:
-        """The load to bring in, and those that have to make room."""
-        for lane in self._in_turn(absent, now):
+    def _plan_switch(self, now: float) -> tuple[Switch | None, list[Lane]]:
+        """The next change of memory if it can be made now, else the loads that are to run dry for it."""
+        absent = [lane for lane in self._lanes.values() if lane.waiting and not lane.is_resident]
+        for lane in self._in_turn(absent, now) if absent else ():
             victims = self._victims(lane, now)
-            if victims is not None:
-                return lane, victims
+            if victims is None:
+                continue
+            if any(victim.running for victim in victims):
+                return None, victims
+            return self._switch(lane, victims), []
         return None, []
 
     def _in_turn(self, absent: list[Lane], now: float) -> list[Lane]:
@@ -234,7 +246,7 @@ class Schedule:
         """What has to go so that this one fits; None = too much of it is still needed."""
         if self.capacity_bytes is None:
             return []
-        resident = [each for each in self._lanes.values() if each.is_resident and not each.is_pinned]
+        resident = self._resident()
         missing = (
             lane.costs.size_bytes + sum(each.costs.size_bytes for each in resident) - self.capacity_bytes
         )
@@ -247,6 +259,9 @@ class Schedule:
                 missing -= each.costs.size_bytes
         # One that is larger than all the memory still gets it, alone.
         return victims if missing <= 0 or len(victims) == len(resident) else None
+
+    def _resident(self) -> list[Lane]:
+        return [lane for lane in self._lanes.values() if lane.is_resident and not lane.is_pinned]
 
     def _can_leave(self, lane: Lane, now: float, *, rival: Lane) -> bool:
         is_due = rival.rank[0] <= now

@@ -145,6 +145,9 @@ class FakeOllama:
                 body = _read(request, ChatBody)
                 call = ChatCall(body=body, model=self.library.find(body.model))
                 await self._chat.answer(call, lines)
+            case "POST", "/api/generate":  # without a prompt: to load and to unload
+                body = _read(request, ChatBody).model_copy(update={"messages": ()})
+                await self._chat.answer(ChatCall(body=body, model=self.library.find(body.model)), lines)
             case "POST", "/api/pull":
                 await self.library.pull(_read(request, NameBody).model, lines)
             case "POST", "/api/create":

@@ -58,7 +58,7 @@ class RecordedModel:
             ShoalError: whatever the wrapped model raises.
         """
         # Read here and not in the generator, which runs later and perhaps in another context.
-        return self._recorded(request, current_scope.get())
+        return self._recorded(self._inner.stream(request), request, current_scope.get())
 
     async def describe(self) -> ModelInfo:
         return await self._inner.describe()
@@ -70,10 +70,12 @@ class RecordedModel:
         """Close the wrapped model; the ledger stays open."""
         await self._inner.aclose()
 
-    async def _recorded(self, request: ChatRequest, scope: Scope) -> AsyncGenerator[ChatEvent]:
+    async def _recorded(
+        self, inner: AsyncGenerator[ChatEvent], request: ChatRequest, scope: Scope
+    ) -> AsyncGenerator[ChatEvent]:
         call = _Call(self._recorder, request, scope, model=self.name, remote=self._remote)
         try:
-            async with aclosing(self._inner.stream(request)) as events:
+            async with aclosing(inner) as events:
                 async for event in events:
                     if isinstance(event, ChatResponse):
                         await call.end("ok", response=event)

@@ -21,6 +21,8 @@ class Scope:
     agent: str | None = None
     purpose: str = "answer"
     attempt: int = 1
+    deadline: float | None = None
+    """On the monotonic clock: when whoever waits for the work gives up."""
 
 
 current_scope: ContextVar[Scope] = ContextVar("shoal_scope", default=Scope())  # noqa: B039  Scope is frozen
@@ -34,6 +36,7 @@ def scope(
     agent: str | None = None,
     purpose: str | None = None,
     attempt: int | None = None,
+    deadline: float | None = None,
 ) -> Generator[Scope]:
     """Work inside belongs to these; what is not given stays as it is around the block."""
     outer = current_scope.get()
@@ -43,6 +46,7 @@ def scope(
         agent=outer.agent if agent is None else agent,
         purpose=outer.purpose if purpose is None else purpose,
         attempt=outer.attempt if attempt is None else attempt,
+        deadline=outer.deadline if deadline is None else deadline,
     )
     current_scope.set(inner)
     try:

@@ -9,7 +9,6 @@ from shoal.core.errors import (
     EngineDown,
     LocalOnlyError,
     ModelMissing,
-    Overloaded,
     RequestRefused,
     ShoalError,
     StorageError,
@@ -59,25 +58,6 @@ async def test_a_cloud_model_in_the_list_is_remote(server: FakeOllama, library: 
     cloud = FakeModel(name="gpt-oss:20b-cloud")
     server.library.models[cloud.key] = cloud
     assert [model.remote for model in await library.list()] == [False, True]
-
-
-async def test_a_loaded_model_tells_where_it_lies_until_it_is_unloaded(
-    server: FakeOllama, library: OllamaLibrary
-) -> None:
-    assert await library.ps() == ()
-    async with server.scheduler.use(HERE, None, 2048, keep_alive_s=None):
-        (running,) = await library.ps()
-    assert (running.name, running.num_ctx, running.vram_bytes) == ("gemma3:1b", 2048, 1000)
-    await library.unload("gemma3:1b")
-    assert await library.ps() == ()
-
-
-async def test_a_model_in_use_is_not_said_to_be_unloaded(server: FakeOllama) -> None:
-    library = OllamaLibrary(server.url, limits=LibraryLimits(unload_s=0.05))
-    async with server.scheduler.use(HERE, None, 2048, keep_alive_s=None):
-        with pytest.raises(Overloaded, match="still in memory"):
-            await library.unload("gemma3:1b")
-    await library.aclose()
 
 
 async def test_a_pull_counts_bytes_to_the_end(server: FakeOllama, library: OllamaLibrary) -> None:
@@ -178,7 +158,7 @@ async def test_a_model_is_removed_once(library: OllamaLibrary) -> None:
 
 
 async def test_a_missing_model_is_missing_everywhere(library: OllamaLibrary) -> None:
-    for work in (library.show("absent"), library.unload("absent"), library.remove("absent")):
+    for work in (library.show("absent"), library.remove("absent")):
         with pytest.raises(ModelMissing, match="absent"):
             _ = await work
 
@@ -189,7 +169,6 @@ async def test_nobody_at_the_address_is_told_with_the_command_that_starts_ollama
     library = OllamaLibrary(f"http://127.0.0.1:{unused_tcp_port}")
     for work in (
         library.list(),
-        library.ps(),
         library.show("m"),
         pull(library, "m"),
         library.push("m", gguf),

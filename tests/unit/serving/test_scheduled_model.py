@@ -1,3 +1,5 @@
+"""The queue in front of one model, as its callers see it."""
+
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,8 +10,11 @@ from hypothesis import strategies as st
 
 from shoal.core.chat import ChatRequest, Message, complete
 from shoal.core.errors import EngineDown, Overloaded
+from shoal.core.port import ChatModel
 from shoal.core.usage import Usage
-from shoal.models.limit import LimitedModel
+from shoal.serving.schedule import Schedule
+from shoal.serving.scheduled_model import ScheduledModel
+from shoal.serving.scheduler import Scheduler
 from shoal.testing.scripted import ScriptedModel, Turn
 
 ASK = ChatRequest(messages=(Message("user", "hello"),))
@@ -20,6 +25,14 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def queued(
+    inner: ChatModel, *, parallel: int = 1, max_queue: int = 10_000, clock: Clock | None = None
+) -> ScheduledModel:
+    """In front of a host that has no memory to manage."""
+    scheduler = Scheduler("host", Schedule(max_queue=max_queue), clock=clock or Clock())
+    return ScheduledModel(inner, scheduler, parallel=parallel)
 
 
 async def settle() -> None:
@@ -40,9 +53,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.inner = ScriptedModel(lambda request: Turn(text="yes", gate=self.gates[request.input]))
-        self.model = LimitedModel(
-            self.inner, parallel=self.parallel, max_queue=self.max_queue, clock=self.clock
-        )
+        self.model = queued(self.inner, parallel=self.parallel, max_queue=self.max_queue, clock=self.clock)
 
     async def ask(self, call: str) -> None:
         self.gates[call] = asyncio.Event()
@@ -66,7 +77,7 @@ class Bench:
         return [request.input for request in self.inner.requests]
 
 
-async def ask_at_once(model: LimitedModel) -> None:
+async def ask_at_once(model: ScheduledModel) -> None:
     """Ask, and fail rather than wait for ever where a refusal is due."""
     async with asyncio.timeout(5):
         await complete(model.stream(ASK))
@@ -89,7 +100,7 @@ async def test_queues_in_order_and_says_how_long_it_took() -> None:
 
 async def test_adds_its_wait_to_the_engine_s_own() -> None:
     inner = ScriptedModel([Turn(text="yes", usage=Usage(queue_s=1.5, output_tokens=1))])
-    response = await complete(LimitedModel(inner, parallel=1, clock=Clock()).stream(ASK))
+    response = await complete(queued(inner).stream(ASK))
     assert response.usage == Usage(queue_s=1.5, output_tokens=1)
 
 
@@ -100,7 +111,6 @@ async def test_refuses_at_once_when_the_queue_is_full() -> None:
     with pytest.raises(Overloaded) as caught:
         await ask_at_once(bench.model)
     assert caught.value.why == "2 requests are in flight and 1 wait"
-    assert caught.value.retry_after_s is None, "nothing has ended yet"
     for call in "abc":
         await bench.finish(call)
 
@@ -117,14 +127,14 @@ async def test_tells_from_past_calls_when_there_will_be_room() -> None:
     await bench.ask("d")
     with pytest.raises(Overloaded) as caught:
         await ask_at_once(bench.model)
-    assert caught.value.retry_after_s == pytest.approx((10.0 + 0.2 * (5.0 - 10.0)) / 2)
+    assert caught.value.retry_after_s == pytest.approx((10.0 + 0.3 * (5.0 - 10.0)) / 2)
     await bench.finish("c")
     await bench.finish("d")
 
 
 async def test_a_failed_or_closed_call_gives_its_place_back() -> None:
     inner = ScriptedModel([EngineDown("down"), "one two", "yes"])
-    model = LimitedModel(inner, parallel=1, max_queue=0)
+    model = queued(inner, parallel=1, max_queue=0)
     with pytest.raises(EngineDown):
         await complete(model.stream(ASK))
     events = model.stream(ASK)
@@ -134,7 +144,7 @@ async def test_a_failed_or_closed_call_gives_its_place_back() -> None:
 
 
 async def test_the_place_is_free_as_soon_as_the_response_is_there() -> None:
-    model = LimitedModel(ScriptedModel("yes"), parallel=1, max_queue=0)
+    model = queued(ScriptedModel("yes"), parallel=1, max_queue=0)
     unclosed = model.stream(ASK)
     await anext(unclosed)
     await anext(unclosed)

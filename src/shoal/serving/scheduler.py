@@ -1,0 +1,300 @@
+"""Carries out what the schedule says: lets calls go, and changes what is in memory between them.
+
+One per host and event loop. A change of memory is a task of its own, so that it does not end with the caller
+that happened to need it. It drains, unloads, waits until that is gone, and loads: requests never carry a
+keep_alive, which would stop an Ollama for good (https://github.com/ollama/ollama/issues/17408).
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import final
+
+from shoal.core.errors import EngineDown, Overloaded, ShoalError
+from shoal.serving.host import MemoryHost, Resident
+from shoal.serving.lane import Lane
+from shoal.serving.learnt import Learnt
+from shoal.serving.lease import POLL_S, Lease
+from shoal.serving.schedule import Schedule, Start, Switch
+from shoal.serving.task import Load, Task
+
+__all__ = ["Scheduler"]
+
+FRESH_S = 1.0
+"""What the host said of its memory holds for so long, where a change depends on it."""
+USED_LATELY_S = 200.0
+"""A load used within this time was not taken out for want of use: Ollama's default is 300 s."""
+log = logging.getLogger("shoal")
+
+
+@final
+class Scheduler:
+    """The queues in front of one host, running."""
+
+    def __init__(
+        self,
+        name: str,
+        schedule: Schedule,
+        *,
+        host: MemoryHost | None = None,
+        learnt: Learnt | None = None,
+        lease: Lease | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Nothing is asked here.
+
+        Args:
+            name: of the host, for messages.
+            schedule: the policy; this becomes its only user.
+            host: the memory that loads share; None = every load is always there.
+            learnt: what loads cost.
+            lease: the turns with other processes; None = nobody else uses the host.
+            clock: seconds from any fixed point; never goes back.
+        """
+        self.name = name
+        self.schedule = schedule
+        self.host = host
+        self.learnt = learnt or Learnt(None)
+        self.clock = clock
+        self.resident: Sequence[Resident] = ()
+        """As last seen."""
+        self._lease = lease
+        self._ready: dict[Task, asyncio.Future[None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._doubt: asyncio.Task[None] | None = None
+        self._looked = -FRESH_S
+        self._wanted_since: float | None = None
+
+    @asynccontextmanager
+    async def turn(self, task: Task) -> AsyncGenerator[None]:
+        """Wait until the task may run; when the block ends, so has the task.
+
+        Raises:
+            Overloaded: too many wait for its load already.
+            ShoalError: the load cannot be had.
+        """
+        await self._wait(task)
+        try:
+            yield
+        finally:
+            self.schedule.finish(task, self.clock())
+            self._go_on()
+
+    async def look(self, *, instead_of: Load | None = None) -> Sequence[Resident]:
+        """Ask what is in memory now. `instead_of`: a load that is not brought in after all.
+
+        Raises:
+            ModelError: the host does not say.
+        """
+        if self.host is not None:
+            self.resident = await self.host.resident()
+            self._looked = self.clock()
+            for each in self.resident:
+                lane = self.schedule.lane(each.load)
+                if each.size_bytes:
+                    self.learnt.note(each.load, lane.costs, size_bytes=each.size_bytes)
+            if instead_of is not None:
+                self.schedule.put_off(instead_of)
+            self.schedule.observe(each.load for each in self.resident)
+        return self.resident
+
+    def recall(self) -> None:
+        """Take over what was learnt of the host's memory, by other processes too."""
+        too_many, fits = self.learnt.limits(self.name)
+        schedule = self.schedule
+        if too_many is not None:
+            schedule.capacity_bytes = min(too_many, schedule.capacity_bytes or too_many)
+        if fits is not None and schedule.proven_bytes is not None:
+            schedule.proven_bytes = max(fits, schedule.proven_bytes)
+
+    def doubt(self) -> None:
+        """Something took as long as if its load had not been there: look again before relying on it."""
+        if self.host is not None and (self._doubt is None or self._doubt.done()):
+            self._doubt = asyncio.create_task(self._look_again())
+
+    async def aclose(self) -> None:
+        """End what is under way and let other processes have their turn. Idempotent."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for work in (self._work, self._doubt):
+            if work is not None:
+                work.cancel()
+                with suppress(asyncio.CancelledError):
+                    await work
+        if self._lease is not None:
+            self._lease.close()
+        await asyncio.to_thread(self.learnt.save)
+
+    async def _wait(self, task: Task) -> None:
+        if not self.schedule.add(task, self.clock()):
+            raise self._full(self.schedule.lane(task.load))
+        ready = self._ready[task] = asyncio.get_running_loop().create_future()
+        self._go_on()
+        try:
+            await ready
+        except asyncio.CancelledError:
+            if self.schedule.cancel(task):
+                del self._ready[task]
+            elif not ready.cancelled() and ready.exception() is None:  # its turn came in this very moment
+                self.schedule.finish(task, self.clock())
+            self._go_on()
+            raise
+
+    def _go_on(self) -> None:
+        """Do all that can be done now."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now = self.clock()
+        while self.schedule.waiting:
+            if not self._may_use(now):
+                self._wake_in(POLL_S)
+                return
+            match self.schedule.next(now):
+                case Start(task):
+                    self._start(task)
+                case Switch() as switch:
+                    self._begin(switch)
+                case None:
+                    wake_at = self.schedule.wake_at(now)
+                    if wake_at is not None:
+                        self._wake_in(wake_at - now)
+                    return
+        if self._lease is not None and self._lease.is_held and not self.schedule.running:
+            # Kept for a moment: the next task may be about to come, and others would change what is loaded.
+            self._wake_in(max((lane.costs.load_s for lane in self.schedule.lanes), default=0.0), idle=True)
+
+    def _start(self, task: Task) -> None:
+        ready = self._ready.pop(task)
+        if ready.cancelled():
+            self.schedule.finish(task, self.clock())
+        else:
+            ready.set_result(None)
+
+    def _wake_in(self, seconds: float, *, idle: bool = False) -> None:
+        act = self._leave_host if idle else self._go_on
+        self._timer = asyncio.get_running_loop().call_later(seconds, act)
+
+    def _leave_host(self) -> None:
+        if self._lease is not None and not self.schedule.waiting and not self.schedule.running:
+            self._lease.release()
+
+    def _may_use(self, now: float) -> bool:
+        """Whether this process has the turn, or gets it at once. Given up when others waited long enough."""
+        lease = self._lease
+        if lease is None or self._work is not None:
+            return True
+        if not lease.is_held:
+            self._wanted_since, self._looked = None, -FRESH_S
+            return lease.share()
+        if not lease.is_wanted():
+            self._wanted_since = None
+            return True
+        self._wanted_since = now if self._wanted_since is None else self._wanted_since
+        if now < self._wanted_since + self.schedule.max_wait_s:
+            return True
+        if not self.schedule.running:
+            lease.release()
+        return False
+
+    def _begin(self, switch: Switch) -> None:
+        self._work = asyncio.create_task(self._change(switch))
+        self._work.add_done_callback(self._worked)
+
+    def _worked(self, work: asyncio.Task[None]) -> None:
+        self._work = None
+        if not work.cancelled():
+            work.result()
+            self._go_on()
+
+    async def _look_again(self) -> None:
+        with suppress(ShoalError):
+            await self.look()
+            self.recall()
+        self._go_on()
+
+    async def _change(self, switch: Switch) -> None:
+        """Bring a load in. When it fails, so do those who wait for it; nobody else."""
+        done = False
+        try:
+            if self.clock() >= self._looked + FRESH_S:
+                await self.look(instead_of=switch.load)  # with what it says, the schedule decides again
+            elif self._lease is None or (self.schedule.is_proven(switch.load) and not switch.unload):
+                await self._swap(switch)
+            else:
+                async with self._lease.alone():
+                    await self._swap_alone(switch)
+            done = True
+        except ShoalError as error:
+            self._fail(self.schedule.loading or switch.load, error)
+            done = True
+        finally:
+            if not done:
+                self._fail(switch.load, EngineDown(f"loading {switch.load.model} was interrupted"))
+
+    async def _swap_alone(self, switch: Switch) -> None:
+        """Swap, after a look at what others have changed while this process waited for its turn."""
+        await self.look(instead_of=switch.load)
+        decided = self.schedule.next_switch(self.clock())
+        if decided is not None:
+            await self._swap(decided)
+
+    async def _swap(self, switch: Switch) -> None:
+        assert self.host is not None
+        before = self.resident
+        for load in switch.unload:
+            await self.host.unload(load)
+        lane = self.schedule.lane(switch.load)
+        began = self.clock()
+        await self.host.load(switch.load)
+        self.learnt.note(switch.load, lane.costs, load_s=self.clock() - began)
+        await self.look()
+        self._learn_limits(switch, before)
+        self.schedule.loaded(switch.load, self.clock())
+        await asyncio.to_thread(self.learnt.save)
+
+    def _learn_limits(self, switch: Switch, before: Sequence[Resident]) -> None:
+        """Where a load drove another one out unasked, the two need more than there is."""
+        lanes = {lane.load: lane for lane in self.schedule.lanes}
+        there = {each.load for each in self.resident}
+        fits = sum(lanes[load].costs.size_bytes for load in there)
+        lost = [
+            each.load
+            for each in before
+            if each.load not in there
+            and each.load not in switch.unload
+            and lanes[each.load].used > self.clock() - USED_LATELY_S
+        ]
+        schedule = self.schedule
+        if schedule.proven_bytes is None:
+            return
+        if lost:
+            too_many = fits + sum(lanes[load].costs.size_bytes for load in lost)
+            schedule.capacity_bytes = min(too_many - 1, schedule.capacity_bytes or too_many)
+        schedule.proven_bytes = max(fits, schedule.proven_bytes)
+        limit = schedule.capacity_bytes if lost else self.learnt.limits(self.name)[0]
+        self.learnt.note_limits(self.name, too_many=limit, fits=schedule.proven_bytes)
+        for each in self.resident:
+            if each.load == switch.load and each.spilled:
+                share = f"{each.spilled:.0%} of {each.load.model} does not fit the GPU"
+                log.warning("%s; the CPU computes it, much more slowly", share)
+
+    def _fail(self, load: Load, error: ShoalError) -> None:
+        self._looked = -FRESH_S
+        for task in self.schedule.failed(load):
+            ready = self._ready.pop(task)
+            if not ready.done():
+                ready.set_exception(error)
+
+    def _full(self, lane: Lane) -> Overloaded:
+        costs = lane.costs
+        wait_s = costs.task_s / lane.parallel + (0.0 if lane.is_resident else costs.load_s)
+        return Overloaded(
+            f"the queue of {lane.load.model or self.name} is full",
+            why=f"{lane.running} requests are in flight and {lane.waiting} wait",
+            mend="send fewer requests at once, or raise max_queue in [serving] of shoal.toml",
+            retry_after_s=wait_s,
+        )
