@@ -27,12 +27,13 @@ from shoal.retrieval.embedder import (
     verified_weights,
 )
 from shoal.retrieval.memory import release_freed_memory
+from shoal.router.tuning import Tuning
 
 if TYPE_CHECKING:
     import onnxruntime
     import tokenizers
 
-__all__ = ["MAX_CHARACTERS", "Encoder", "LayeredMiniLM", "Vectors"]
+__all__ = ["HIDDEN", "MAX_CHARACTERS", "Encoder", "LayeredMiniLM", "Vectors"]
 
 Vectors = NDArray[np.float16]
 MAX_CHARACTERS = 2_000
@@ -40,6 +41,7 @@ MAX_CHARACTERS = 2_000
 LAYERS = {"layer_norm": 1.0, "layer_norm_6": 1.0, "last_hidden_state": 2.0}
 """Output of the word embeddings, of layer 3 and of layer 6, as the ONNX graph calls them, and their shares of
 a squared cosine."""
+MIDDLE = "layer_norm_6"
 HIDDEN = 384
 BATCH = 32
 """Texts of one length that run together. Same vectors to the bit, in a third of the time of single runs."""
@@ -65,10 +67,15 @@ class LayeredMiniLM:
     windows whose mean counts.
     """
 
-    id = f"all-minilm-l6-v2/layers-0-3-6/{WEIGHTS_SHA256[:12]}"
-
-    def __init__(self, *, threads: int | None = None) -> None:
+    def __init__(self, tuning: Tuning | None = None, *, threads: int | None = None) -> None:
+        self._tuning = tuning
         self._threads = threads or os.cpu_count() or 1
+
+    @property
+    def id(self) -> str:
+        """See `Encoder.id`."""
+        tuned = f"/tuned-{self._tuning.digest}" if self._tuning else ""
+        return f"all-minilm-l6-v2/layers-0-3-6/{WEIGHTS_SHA256[:12]}{tuned}"
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """See `Encoder.encode`. An empty text gives the vector of the empty sentence.
@@ -87,6 +94,11 @@ class LayeredMiniLM:
         joined = _unit(sums) * shares[:, None].astype(np.float32)
         return joined.reshape(len(texts), len(LAYERS) * HIDDEN).astype(np.float16)
 
+    def halfway(self, text: str, *, tokens: int) -> NDArray[np.float32]:
+        """What comes out of layer 3 for a text's beginning, (tokens or fewer, 384): tuning starts there."""
+        window = self._windows(text)[0][: tokens - 2]
+        return self._session.run([MIDDLE], _feed([window]))[0][0]
+
     def _windows(self, text: str) -> list[list[int]]:
         ids: list[int] = self._tokenizer.encode(_ends(text), add_special_tokens=False).ids
         body = MAX_TOKENS - 2
@@ -100,13 +112,7 @@ class LayeredMiniLM:
             return list(pool.map(self._run, batches))
 
     def _run(self, batch: list[tuple[int, list[int]]]) -> NDArray[np.float32]:
-        ids = np.array([[CLS, *window, SEP] for _, window in batch], np.int64)
-        feed = {
-            "input_ids": ids,
-            "attention_mask": np.ones_like(ids),
-            "token_type_ids": np.zeros_like(ids),
-        }
-        hidden = self._session.run(list(LAYERS), feed)
+        hidden = self._session.run(list(LAYERS), _feed([window for _, window in batch]))
         return _unit(np.stack([layer.mean(axis=1) for layer in hidden], axis=1))
 
     @cached_property
@@ -121,13 +127,21 @@ class LayeredMiniLM:
         with TemporaryDirectory(prefix="shoal-") as folder:
             path = Path(folder, "model.onnx")
             _ = shutil.copyfile(verified_weights(), path)
-            with path.open("ab") as file:
+            with path.open("r+b") as file:
+                if self._tuning:
+                    self._tuning.write_over(file)
+                _ = file.seek(0, os.SEEK_END)
                 file.writelines(_output(name) for name in LAYERS)
             session = onnxruntime.InferenceSession(
                 str(path), session_options(), providers=["CPUExecutionProvider"]
             )
         release_freed_memory()
         return session
+
+
+def _feed(windows: list[list[int]]) -> dict[str, NDArray[np.int64]]:
+    ids = np.array([[CLS, *window, SEP] for window in windows], np.int64)
+    return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
 
 
 def _output(name: str) -> bytes:

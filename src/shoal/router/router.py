@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from shoal.core.decision import Decision, Neighbour, Subtask
 from shoal.core.errors import ConfigError
+from shoal.router.adapt import adapt_encoder
 from shoal.router.edge import Edge, as_edge
 from shoal.router.encoder import Encoder, LayeredMiniLM, Vectors
 from shoal.router.example import Example, Examples, parse_examples
 from shoal.router.report import FitReport, check_labels, inspect_examples
 from shoal.router.split import split_request
-from shoal.router.store import SavedRouter, digest_router, load_router, save_router
-from shoal.router.training import Labelled, train
+from shoal.router.store import SavedRouter, digest_router, load_router, refused, save_router
+from shoal.router.training import ENOUGH_HELD, Labelled, train
+from shoal.router.tuning import Tuner
 
 __all__ = ["Router"]
 
@@ -40,6 +42,7 @@ class Router:
         jobs: Mapping[str, str] | None = None,
         validation: Examples = (),
         encoder: Encoder | None = None,
+        tuner: Tuner | None = None,
         seed: int = 0,
     ) -> "Router":
         """Learn from any number of examples, none included.
@@ -50,12 +53,13 @@ class Router:
                 are learnt from like examples.
             validation: Examples that the classifier is not fitted on: confidence and threshold are.
             encoder: Defaults to MiniLM in this process.
+            tuner: Adapts MiniLM to the examples first, for minutes; `shoal.training` has one.
             seed: Same examples, same seed: same router, in whatever order they come.
 
         Raises:
-            ConfigError: unreadable examples, a label that is no agent, or neither an example nor a job.
+            ConfigError: unreadable examples, a label that is no agent, neither an example nor a job, or too
+                few examples to tune on.
         """
-        encoder = encoder or LayeredMiniLM()
         kept, report = inspect_examples(parse_examples(examples), jobs)
         agents = tuple(sorted(set(jobs) if jobs else report.per_agent))
         if not agents:
@@ -67,14 +71,26 @@ class Router:
         held, _ = inspect_examples(parse_examples(validation), None)
         check_labels(held, agents)
         described = [Example(jobs[agent], agent) for agent in agents] if jobs else []
+        tuning = folds = None
+        if tuner is not None:
+            if encoder is not None:
+                raise ConfigError(
+                    "a tuner adapts the built-in encoder", mend="leave `encoder` or `tuner` out"
+                )
+            texts, labels = _parts([*kept, *described], agents)
+            labels[labels == len(agents)] = -1
+            judged = len(kept) if len(held) < ENOUGH_HELD else 0
+            tuning, folds = adapt_encoder(tuner, texts, labels, judged=judged, seed=seed)
+        encoder = LayeredMiniLM(tuning) if tuning else encoder or LayeredMiniLM()
         trained = train(
             _encode(kept, agents, encoder),
             _encode(described, agents, encoder),
             _encode(held, agents, encoder),
             agents=len(agents),
             seed=seed,
+            folds=folds,
         )
-        return cls(SavedRouter(encoder.id, agents, trained, kept, report), encoder)
+        return cls(SavedRouter(encoder.id, agents, trained, kept, report, tuning), encoder)
 
     @classmethod
     def load(cls, folder: str | Path, *, encoder: Encoder | None = None) -> "Router":
@@ -83,11 +99,16 @@ class Router:
         Raises:
             StorageDamaged: not a router, damaged, of another version, or made with another encoder.
         """
-        encoder = encoder or LayeredMiniLM()
-        return cls(load_router(Path(folder), encoder_id=encoder.id), encoder)
+        saved = load_router(Path(folder))
+        encoder = encoder or LayeredMiniLM(saved.tuning)
+        if saved.encoder_id != encoder.id:
+            raise refused(Path(folder), f"it was fitted with {saved.encoder_id}, this is {encoder.id}")
+        return cls(saved, encoder)
 
     def save(self, folder: str | Path) -> None:
-        """Write router.json, arrays.npz and examples.jsonl; nothing in them is executed on loading.
+        """Write router.json, arrays.npz, examples.jsonl and, where it was tuned, encoder.npz.
+
+        Nothing in them is executed on loading.
 
         Raises:
             StorageError: the folder cannot be written.
@@ -173,10 +194,15 @@ class Router:
         )
 
 
-def _encode(examples: Sequence[Example], agents: tuple[str, ...], encoder: Encoder) -> Labelled:
+def _parts(examples: Sequence[Example], agents: tuple[str, ...]) -> tuple[list[str], NDArray[np.intp]]:
+    """Texts, and classes; the one after the last agent is "out of scope"."""
     index: dict[str | None, int] = {agent: i for i, agent in enumerate((*agents, None))}
-    vectors = _finite(encoder.encode([example.text for example in examples]), encoder)
-    return Labelled(vectors, np.array([index[example.agent] for example in examples], np.intp))
+    return [e.text for e in examples], np.array([index[e.agent] for e in examples], np.intp)
+
+
+def _encode(examples: Sequence[Example], agents: tuple[str, ...], encoder: Encoder) -> Labelled:
+    texts, labels = _parts(examples, agents)
+    return Labelled(_finite(encoder.encode(texts), encoder), labels)
 
 
 def _finite(vectors: Vectors, encoder: Encoder) -> Vectors:

@@ -1,7 +1,8 @@
 """A fitted router on disk: JSON for what people read, npz (never pickle) for arrays.
 
-The folder holds `router.json`, `arrays.npz` and `examples.jsonl`. The first carries the format's version, the
-encoder's id and the digests of the two others, so that a foreign or damaged folder is refused.
+The folder holds `router.json`, `arrays.npz`, `examples.jsonl` and, after fine-tuning, `encoder.npz`. The
+first carries the format's version, the encoder's id and the digests of the others, so that a foreign or
+damaged folder is refused.
 """
 
 import hashlib
@@ -26,13 +27,14 @@ from shoal.router.neighbour import Neighbours
 from shoal.router.panel import Panel
 from shoal.router.report import FitReport
 from shoal.router.training import Trained
+from shoal.router.tuning import Tuning
 
-__all__ = ["SavedRouter", "digest_router", "load_router", "save_router"]
+__all__ = ["SavedRouter", "digest_router", "load_router", "refused", "save_router"]
 
 FORMAT = "shoal-router"
 VERSION = 3
 Part = TypeVar("Part", LinearHead, Gaussians, Neighbours)
-MANIFEST, ARRAYS, EXAMPLES = "router.json", "arrays.npz", "examples.jsonl"
+MANIFEST, ARRAYS, EXAMPLES, TUNING = "router.json", "arrays.npz", "examples.jsonl", "encoder.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class SavedRouter:
     trained: Trained
     examples: tuple[Example, ...]
     report: FitReport
+    tuning: Tuning | None = None
+    """What the encoder was tuned by; None = it is as packaged, or one of the caller's."""
 
 
 class _Manifest(BaseModel):
@@ -73,13 +77,13 @@ def save_router(router: SavedRouter, folder: Path) -> None:
     Raises:
         StorageError: the folder cannot be written.
     """
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **_arrays(router.trained))
     rows = [json.dumps({"text": e.text, "label": e.agent}, ensure_ascii=False) for e in router.examples]
     contents = {
-        ARRAYS: buffer.getvalue(),
+        ARRAYS: _npz(_arrays(router.trained)),
         EXAMPLES: "".join(f"{row}\n" for row in rows).encode("utf-8", "replace"),
     }
+    if router.tuning:
+        contents[TUNING] = _npz({field.name: getattr(router.tuning, field.name) for field in fields(Tuning)})
     manifest = _Manifest(
         format=FORMAT,
         version=VERSION,
@@ -92,34 +96,55 @@ def save_router(router: SavedRouter, folder: Path) -> None:
     contents[MANIFEST] = manifest.model_dump_json(indent=1).encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / MANIFEST).unlink(missing_ok=True)
+        for name in (MANIFEST, TUNING):
+            (folder / name).unlink(missing_ok=True)
         for name, content in contents.items():
             _ = (folder / name).write_bytes(content)
     except OSError as error:
         raise StorageError(f"cannot write the router to {folder}", why=str(error)) from error
 
 
-def load_router(folder: Path, *, encoder_id: str) -> SavedRouter:
-    """Read the folder back.
+def load_router(folder: Path) -> SavedRouter:
+    """Read the folder back; whether the encoder is the right one is for the caller to see.
 
     Raises:
-        StorageDamaged: not a router, damaged, of another version, or made with another encoder.
+        StorageDamaged: not a router, damaged, or of another version.
     """
     manifest = _load_manifest(folder)
-    if manifest.encoder != encoder_id:
-        raise _damaged(folder, f"it was fitted with {manifest.encoder}, this is {encoder_id}")
     try:
         for name, digest in manifest.sha256.items():
             if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
-                raise _damaged(folder, f"{name} is not what was written")
-        with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
-            read = {name: np.asarray(arrays[name]) for name in arrays.files}
-        examples = load_examples(folder / EXAMPLES)
+                raise refused(folder, f"{name} is not what was written")
         return SavedRouter(
-            encoder_id, manifest.agents, _trained(read, manifest.judgement), examples, manifest.report
+            manifest.encoder,
+            manifest.agents,
+            _trained(_load_npz(folder / ARRAYS), manifest.judgement),
+            load_examples(folder / EXAMPLES),
+            manifest.report,
+            Tuning(**_load_npz(folder / TUNING)) if TUNING in manifest.sha256 else None,
         )
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, ConfigError) as error:
-        raise _damaged(folder, str(error)) from error
+    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile, ConfigError) as error:
+        raise refused(folder, str(error)) from error
+
+
+def refused(folder: Path, why: str) -> StorageDamaged:
+    """The error for a folder that this version cannot use."""
+    return StorageDamaged(
+        f"{folder} does not hold a router this version can use",
+        why=why,
+        mend=f"fit it anew: shoal router fit EXAMPLES --out {folder}",
+    )
+
+
+def _npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def _load_npz(path: Path) -> dict[str, NDArray[Any]]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: np.asarray(arrays[name]) for name in arrays.files}
 
 
 def _arrays(trained: Trained) -> dict[str, NDArray[Any]]:
@@ -142,18 +167,10 @@ def _load_manifest(folder: Path) -> _Manifest:
     try:
         raw = TypeAdapter(dict[str, object]).validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise _damaged(folder, f"{MANIFEST} cannot be read") from error
+        raise refused(folder, f"{MANIFEST} cannot be read") from error
     if raw.get("format") != FORMAT or raw.get("version") != VERSION:
-        raise _damaged(folder, f"it is {raw.get('format')} {raw.get('version')}, not {FORMAT} {VERSION}")
+        raise refused(folder, f"it is {raw.get('format')} {raw.get('version')}, not {FORMAT} {VERSION}")
     try:
         return _Manifest.model_validate(raw)
     except ValidationError as error:
-        raise _damaged(folder, f"{MANIFEST} is not what was written") from error
-
-
-def _damaged(folder: Path, why: str) -> StorageDamaged:
-    return StorageDamaged(
-        f"{folder} does not hold a router this version can use",
-        why=why,
-        mend=f"fit it anew: shoal router fit EXAMPLES --out {folder}",
-    )
+        raise refused(folder, f"{MANIFEST} is not what was written") from error

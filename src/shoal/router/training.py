@@ -1,6 +1,7 @@
 """From labelled rows to a panel and a judgement: cross-fitting, then a last fit on everything."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from shoal.router.judgement import Judgement, fit_judgement, uncalibrated_judgement
 from shoal.router.panel import Evidence, Panel, fit_panel, fit_projection
 
-__all__ = ["Labelled", "Trained", "train"]
+__all__ = ["ENOUGH_HELD", "FEW_ROWS", "MIN_JUDGED", "Fold", "Labelled", "Trained", "deal", "train"]
 
 FEW_ROWS = 3_000
 FOLDS_OF_FEW, FOLDS_OF_MANY = 10, 5
@@ -33,6 +34,16 @@ class Labelled:
 
 
 @dataclass(frozen=True, slots=True)
+class Fold:
+    """Rows to judge on, as seen by an encoder that was not tuned on them."""
+
+    out: NDArray[np.bool_]
+    """(n,): the rows, among the examples and then the job sentences."""
+    vectors: NDArray[np.float16]
+    """(n, width): of all rows, those that the fold's own panel is fitted on included."""
+
+
+@dataclass(frozen=True, slots=True)
 class Trained:
     projection: NDArray[np.float32]
     """(width, dimension)."""
@@ -44,7 +55,15 @@ class Trained:
         return _project(vectors, self.projection)
 
 
-def train(examples: Labelled, jobs: Labelled, held: Labelled, *, agents: int, seed: int) -> Trained:
+def train(
+    examples: Labelled,
+    jobs: Labelled,
+    held: Labelled,
+    *,
+    agents: int,
+    seed: int,
+    folds: Sequence[Fold] | None = None,
+) -> Trained:
     """Fit.
 
     Args:
@@ -53,6 +72,7 @@ def train(examples: Labelled, jobs: Labelled, held: Labelled, *, agents: int, se
         held: Rows that are judged on only.
         agents: Classes that are agents.
         seed: Deals the examples into folds.
+        folds: Those to judge on, where the encoder has seen the examples' labels.
     """
     from threadpoolctl import threadpool_limits
 
@@ -63,19 +83,20 @@ def train(examples: Labelled, jobs: Labelled, held: Labelled, *, agents: int, se
         projection = fit_projection(np.concatenate([examples.vectors, jobs.vectors]))
         rows = np.concatenate([_project(part.vectors, projection) for part in (examples, jobs)])
         whole = pool.submit(fit_panel, rows, labels, classes, np.ones(len(labels), np.bool_))
-        folds = np.zeros(len(labels), np.intp)
-        if len(held.labels) < ENOUGH_HELD:
-            folds[: len(examples.labels)] = _deal(examples.labels, seed)
-        parts = [
-            pool.submit(_judge_fold, rows, labels, classes, folds == fold)
-            for fold in range(1, int(folds.max(initial=0)) + 1)
-        ]
-        evidence = _empty(len(labels), classes)
-        for fold, part in enumerate(parts, start=1):
-            evidence.put(folds == fold, part.result())
+        if folds is None:
+            count = FOLDS_OF_FEW if len(examples.labels) < FEW_ROWS else FOLDS_OF_MANY
+            few_held = len(held.labels) < ENOUGH_HELD
+            dealt = deal(examples.labels, len(labels), seed=seed, count=count) if few_held else []
+            parts = [(out, pool.submit(_judge_fold, rows, labels, classes, out)) for out in dealt]
+        else:
+            parts = [(fold.out, pool.submit(_judge_tuned_fold, fold, labels, classes)) for fold in folds]
+        evidence, judged = _empty(len(labels), classes), np.zeros(len(labels), np.bool_)
+        for out, part in parts:
+            evidence.put(out, part.result())
+            judged |= out
         panel = whole.result()
-        unseen = [evidence.rows(folds > 0), _look(panel, _project(held.vectors, projection), classes)]
-        truth = np.concatenate([labels[folds > 0], held.labels])
+        unseen = [evidence.rows(judged), _look(panel, _project(held.vectors, projection), classes)]
+        truth = np.concatenate([labels[judged], held.labels])
         judgement = _judge(Evidence.join(unseen), truth, agents)
     return Trained(projection, panel, judgement)
 
@@ -87,25 +108,30 @@ def _judge(evidence: Evidence, labels: NDArray[np.intp], agents: int) -> Judgeme
     return fit_judgement(evidence, labels, agents)
 
 
-def _deal(labels: NDArray[np.intp], seed: int) -> NDArray[np.intp]:
-    """A fold, from 1, for every row, each class spread evenly; 0 = in every training part.
+def deal(labels: NDArray[np.intp], rows: int, *, seed: int, count: int) -> list[NDArray[np.bool_]]:
+    """Which of `rows` rows each fold leaves out of training, each class spread evenly.
 
-    A class's only row stays in training: out of fold nobody could get it right.
+    Rows beyond the labelled ones stay in training, and so does a class's only row: out of fold nobody could
+    get it right.
     """
-    count = FOLDS_OF_FEW if len(labels) < FEW_ROWS else FOLDS_OF_MANY
     random = np.random.default_rng(seed)
-    folds = np.zeros(len(labels), np.intp)
+    folds = np.full(rows, -1)
     for which in np.unique(labels):
         members = random.permutation(np.flatnonzero(labels == which))
         if len(members) > 1:
-            folds[members] = (np.arange(len(members)) + random.integers(count)) % count + 1
-    return folds
+            folds[members] = (np.arange(len(members)) + random.integers(count)) % count
+    return [folds == fold for fold in range(count) if (folds == fold).any()]
 
 
 def _judge_fold(
     rows: NDArray[np.float32], labels: NDArray[np.intp], classes: int, out: NDArray[np.bool_]
 ) -> Evidence:
     return _look(fit_panel(rows, labels, classes, ~out), rows[out], classes)
+
+
+def _judge_tuned_fold(fold: Fold, labels: NDArray[np.intp], classes: int) -> Evidence:
+    rows = _project(fold.vectors, fit_projection(fold.vectors))
+    return _judge_fold(rows, labels, classes, fold.out)
 
 
 def _look(panel: Panel, rows: NDArray[np.float32], classes: int) -> Evidence:

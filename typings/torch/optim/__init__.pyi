@@ -1,0 +1,9 @@
+# What shoal.training uses, no more.
+from collections.abc import Mapping, Sequence
+
+from torch.optim import lr_scheduler as lr_scheduler
+
+class AdamW:
+    def __init__(self, groups: Sequence[Mapping[str, object]], *, weight_decay: float) -> None: ...
+    def zero_grad(self) -> None: ...
+    def step(self) -> None: ...
