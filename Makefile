@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint type bench bench-streaming lock clean
+.PHONY: help demo test test-train lint type bench bench-streaming lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ demo: $(VENV)/run.stamp ## run the shipped team over a real inbox and print what
 test: $(VENV)/dev.stamp ## everything the tests need, then the tests
 	@$(BIN)/shoal models pull embedded:smollm2:135m
 	$(BIN)/pytest
+
+test-train: $(VENV)-train/stamp ## what needs torch (5 GB into an environment of its own, once)
+	$(VENV)-train/bin/pytest -m train
 
 lint: $(VENV)/dev.stamp ## formatting, ruff and the layer contracts
 	$(BIN)/ruff format --check .
@@ -34,7 +37,7 @@ lock: $(VENV)/dev.stamp ## resolve the dependencies anew into requirements/
 	sh requirements/lock.sh $(BIN)/python
 
 clean: ## remove the virtual environment and caches
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-train .pytest_cache .ruff_cache .hypothesis
 
 # A stamp is written last, so that an interrupted installation starts again.
 $(VENV)/run.stamp: pyproject.toml requirements/run.txt
@@ -48,4 +51,9 @@ $(VENV)/run.stamp: pyproject.toml requirements/run.txt
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)-train/stamp: pyproject.toml
+	@$(PYTHON) -m venv $(VENV)-train
+	@$(VENV)-train/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,train]'
 	@touch $@

@@ -21,6 +21,7 @@ from shoal.config import Settings, find_root, load_settings
 from shoal.core.errors import ConfigError, ShoalError, StorageDamaged, StorageError, UnknownName
 from shoal.router import Router
 from shoal.router.sole import SoleRouter
+from shoal.router.tuning import Tuner
 from shoal.team import Team
 
 if TYPE_CHECKING:
@@ -73,17 +74,27 @@ class Project:
             StorageError: what was learnt cannot be kept.
             ConfigError: the examples cannot be read.
         """
-        jobs = {agent.name: agent.job for agent in self.agents}
-        learnt_from = _digest(self.examples, jobs)
         folder = self.settings.data_path / "router"
         marker = folder / LEARNT_FROM
-        if marker.is_file() and marker.read_text(encoding="utf-8") == learnt_from:
+        if marker.is_file() and marker.read_text(encoding="utf-8") == _digest(self.examples, self._jobs):
             with suppress(StorageDamaged):  # of another version or embedder: it is learnt again
                 return Router.load(folder)
-        router = Router.fit(self.examples if self.examples.is_file() else (), jobs=jobs)
+        return self.learn_router()
+
+    def learn_router(self, tuner: Tuner | None = None) -> Router:
+        """Learn the router now, with a `tuner` for its encoder or without, and keep it for the next starts.
+
+        Raises:
+            StorageError: what was learnt cannot be kept.
+            ConfigError: the examples cannot be read, or are too few to tune on.
+        """
+        folder = self.settings.data_path / "router"
+        learnt_from = _digest(self.examples, self._jobs)
+        examples = self.examples if self.examples.is_file() else ()
+        router = Router.fit(examples, jobs=self._jobs, tuner=tuner)
         try:
             router.save(folder)
-            marker.write_text(learnt_from, encoding="utf-8")
+            (folder / LEARNT_FROM).write_text(learnt_from, encoding="utf-8")
         except (StorageError, OSError) as error:
             raise StorageError(
                 f"what the router learnt cannot be kept in {folder}",
@@ -91,6 +102,10 @@ class Project:
                 mend="set data_dir in shoal.toml, or SHOAL_DATA_DIR, to a folder that can be written",
             ) from error
         return router
+
+    @property
+    def _jobs(self) -> dict[str, str]:
+        return {agent.name: agent.job for agent in self.agents}
 
     def team(self, *, only: str | None = None) -> Team:
         """The agents of this project as one team; or `only` one of them, which then gets every request.

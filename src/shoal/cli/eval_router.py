@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shoal.cli.figures import print_figures, print_notes, shown
-from shoal.cli.output import AsJson, console, print_json
+from shoal.cli.learning import FineTune, learning
+from shoal.cli.output import AsJson, print_json
 
 if TYPE_CHECKING:
     from shoal.evaluation.router import RoutedRow
@@ -27,6 +28,7 @@ def router(  # noqa: PLR0913 (one parameter an option)
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write report.html and its pictures here.")
     ] = None,
+    fine_tune: FineTune = False,
     seed: Annotated[int, typer.Option(help="Same seed, same router.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -42,9 +44,10 @@ def router(  # noqa: PLR0913 (one parameter an option)
     rows = load_examples(test)
     known = sorted({example.agent for example in examples if example.agent is not None})
     foreign = check_labels([row.agent for row in rows], known)
-    with console(stderr=True).status(f"fitting on {len(examples)} rows, deciding {len(rows)}"):
+    title = f"fitting on {len(examples)} rows, deciding {len(rows)}"
+    with learning(title, fine_tune=fine_tune) as tuner:
         started = time.perf_counter()
-        fitted = Router.fit(examples, validation=held, seed=seed)
+        fitted = Router.fit(examples, validation=held, tuner=tuner, seed=seed)
         train_s = time.perf_counter() - started
         routed, latency = route_rows(fitted, rows)
     figures = {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shoal.cli.figures import print_notes
+from shoal.cli.learning import FineTune, learning
 from shoal.cli.output import AsJson, console, print_json
 from shoal.core.errors import ConfigError, InputError, RunError
 
@@ -34,6 +35,7 @@ def fit(
         Path | None,
         typer.Option(help="Folder to save it in; without: router, or where the team looks for it."),
     ] = None,
+    fine_tune: FineTune = False,
     as_json: AsJson = False,
 ) -> None:
     """Learn a router from examples, or the project's from its examples and agents."""
@@ -43,8 +45,11 @@ def fit(
     folder = out or (project.settings.data_path if project else Path()) / "router"
     if project is None or out is not None:
         _check_folder(folder)
-    with console(stderr=True).status("learning"):
-        fitted = project.router if project else Router.fit(examples or ())
+    with learning("learning", fine_tune=fine_tune) as tuner:
+        if project:
+            fitted = project.learn_router(tuner) if tuner else project.router
+        else:
+            fitted = Router.fit(examples or (), tuner=tuner)
         fitted.save(folder)
     report = fitted.report
     if as_json:
