@@ -118,6 +118,15 @@ class ServingSettings(_Section):
     """Tries per call when the failure is one that retrying can mend."""
 
 
+class CacheSettings(_Section):
+    """The answer cache, for agents with cache=True."""
+
+    max_mb: Positive = 256.0
+    """Of answers kept, in units of 10^6 bytes; the least recently used go first."""
+    max_age_days: Positive = 30.0
+    """An older answer is not given any more."""
+
+
 class PowerSettings(_Section):
     """What a local call costs: electricity and hardware. Defaults are a desktop's; say yours."""
 
@@ -178,6 +187,7 @@ class Settings(BaseSettings):
     embedded: EmbeddedSettings = EmbeddedSettings()
     network: NetworkSettings = NetworkSettings()
     serving: ServingSettings = ServingSettings()
+    cache: CacheSettings = CacheSettings()
     power: PowerSettings = PowerSettings()
     tracing: TracingSettings = TracingSettings()
     escalation: Escalation = Escalation()

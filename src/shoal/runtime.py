@@ -1,7 +1,7 @@
 """The house's wiring: from settings to models, retrievers and the ledger. The only file naming adapters.
 
-Around every adapter, outermost first: retry, breakers, recording, scheduler, deadlines. One `LocalRuntime`
-belongs to one event loop, as its connections do.
+Around every adapter, outermost first: answer cache, retry, breakers, recording, scheduler, deadlines. One
+`LocalRuntime` belongs to one event loop, as its connections do.
 """
 
 import asyncio
@@ -22,6 +22,8 @@ from shoal.models.network import build_client, build_transport
 from shoal.models.ollama_info import is_cloud_name
 from shoal.models.ollama_library import OllamaLibrary
 from shoal.models.retry import RetryingModel
+from shoal.serving.answer_store import AnswerStore
+from shoal.serving.cached_model import CachedModel
 from shoal.serving.scheduled_model import ScheduledModel
 from shoal.serving.scheduler import Scheduler
 from shoal.serving.schedulers import Limits, Schedulers
@@ -40,11 +42,12 @@ if TYPE_CHECKING:
     from shoal.retrieval.embedder import Embedder
     from shoal.retrieval.index import KnowledgeIndex
 
-__all__ = ["LEDGER", "LocalRuntime"]
+__all__ = ["ANSWERS", "LEDGER", "LocalRuntime"]
 
 PROBE_S = 0.5
 """How long an Ollama may take to answer before `engine = "auto"` goes on without it."""
-LEDGER, SERVING = "ledger.db", "serving"
+LEDGER, ANSWERS, SERVING = "ledger.db", "answers.db", "serving"
+DAY_S = 86_400.0
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 FUNCTION_THREADS = 4
 """Functions run side by side; they share the cores with everything else."""
@@ -107,6 +110,16 @@ class LocalRuntime:
             max_queue=serving.max_queue,
         )
         return Schedulers(limits, self.settings.data_path / SERVING)
+
+    @cached_property
+    def answers(self) -> AnswerStore:
+        """The answer cache."""
+        limits = self.settings.cache
+        return AnswerStore(
+            self.settings.data_path / ANSWERS,
+            max_bytes=int(limits.max_mb * 1e6),
+            max_age_s=limits.max_age_days * DAY_S,
+        )
 
     @property
     def spans(self) -> Spans:
@@ -189,13 +202,13 @@ class LocalRuntime:
         """
         indexes, library = list(self._retrievers.values()), self.__dict__.pop("ollama_library", None)
         telemetry, ledger = self.__dict__.pop("_telemetry", None), self._ledger
-        schedulers = self.__dict__.pop("schedulers", None)
+        schedulers, answers = self.__dict__.pop("schedulers", None), self.__dict__.pop("answers", None)
         models, clients = list(self._models.values()), list(self._clients.values())
         for kept in (self._models, self._given, self._clients, self._retrievers):
             kept.clear()
         self._ledger = None
         async with AsyncExitStack() as closing:  # the last one pushed is closed first
-            for part in (ledger, telemetry, library, *clients, *models, schedulers):
+            for part in (ledger, answers, telemetry, library, *clients, *models, schedulers):
                 if part is not None:
                     closing.push_async_callback(part.aclose)
             for task in indexes:
@@ -296,7 +309,7 @@ class LocalRuntime:
         recorded = RecordedModel(scheduled, recorder, remote=self._is_remote(adapter.name))
         breaker = self._breakers.setdefault(host, host_breaker(host))
         watched = BreakerModel(BreakerModel(recorded, model_breaker(adapter.name)), breaker)
-        return RetryingModel(watched, attempts=serving.attempts)
+        return CachedModel(RetryingModel(watched, attempts=serving.attempts), self.answers, recorder)
 
     def _scheduler(self, host: str, engine: Engine) -> Scheduler:
         parallel = self._parallel(engine)

@@ -33,6 +33,8 @@ VALUES: dict[str, Any] = {
     "large": "ollama:big",
     "data_dir": "/data",
     "cache_dir": "/cache",
+    "cache.max_mb": 12.5,
+    "cache.max_age_days": 2.0,
     "models": {"small": "ollama:x"},
     "prices": {"openai:x": {"input_usd": 1.0, "output_usd": 2.0}},
     "ollama.url": "http://rack:1",

@@ -26,6 +26,7 @@ def build_request(agent: AgentSpec[Any], text: str, passages: tuple[Passage, ...
         top_logprobs=ALTERNATIVES,
         input=text,
         passages=passages,
+        reuse=agent.cache,
     )
 
 

@@ -56,6 +56,8 @@ class AgentSpec(Generic[OutputT]):
     on_overflow: Overflow = field(default="refuse", kw_only=True)
     """When the prompt does not fit: say so, or leave out the weakest passages until it does. Nothing else is
     ever left out."""
+    cache: bool = field(default=False, kw_only=True)
+    """Answer the very same request to the same weights from what was answered before. Needs temperature 0."""
     checks: Sequence[Check] = field(default=(), kw_only=True)
     max_tokens: int = field(default=512, kw_only=True)
     """Of the answer, 1 to 131072."""
@@ -114,6 +116,12 @@ class AgentSpec(Generic[OutputT]):
                 f"agent {self.name}: timeout_s={self.timeout_s}", why="it must be more than 0 seconds"
             )
 
+        if self.cache and self.sampling.temperature != 0:
+            raise ConfigError(
+                f"agent {self.name}: cache=True at temperature {self.sampling.temperature:g}",
+                why="above 0 the same request is meant to be answered differently each time",
+                mend="cache=False, or Sampling(temperature=0)",
+            )
         if self.on_overflow not in get_args(Overflow):
             raise ConfigError(
                 f'agent {self.name}: on_overflow="{self.on_overflow}"',

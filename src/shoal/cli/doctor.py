@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from shoal.cli.output import AsJson, console, print_json, run_async
+from shoal.cli.output import AsJson, console, megabytes, print_json, run_async
 
 if TYPE_CHECKING:
     from shoal.project import Project
@@ -103,10 +103,16 @@ async def _check_project(project: "Project", runtime: "LocalRuntime") -> list[Fi
 
 
 async def _check_data(project: "Project", runtime: "LocalRuntime") -> list[Finding]:
+    from shoal.runtime import ANSWERS
+    from shoal.serving.answer_store import measure_answers
+
     folder = project.settings.data_path
     rows = runtime.ledger.runs(limit=1)
     last = f", last run {rows[0].id[:8]}" if rows else ", no run yet"
     findings = [Finding(level="ok", what=f"data folder {folder} can be written{last}")]
+    if (kept := measure_answers(folder / ANSWERS)).bytes:
+        what = f"answer cache: {kept.answers} answers, {megabytes(kept.bytes)}"
+        findings.append(Finding(level="ok", what=f"{what}; shoal cache clear forgets them"))
     free = shutil.disk_usage(folder).free
     if free < LOW_DISK_BYTES:
         findings.append(

@@ -11,7 +11,21 @@ from typing import Annotated
 
 import typer
 
-from shoal.cli import calibrate, demo, doctor, evaluate, graph, index, init, models, router, run, runs
+from shoal.cli import (
+    cache,
+    calibrate,
+    demo,
+    doctor,
+    evaluate,
+    graph,
+    index,
+    init,
+    models,
+    router,
+    run,
+    runs,
+    trace,
+)
 from shoal.core.errors import ShoalError
 
 __all__ = ["app", "main"]
@@ -34,8 +48,9 @@ app.add_typer(router.app, name="router", help="Fit the router, ask why it decide
 app.add_typer(evaluate.app, name="eval", help="Learn from some rows, measure on others.")
 app.command("calibrate")(calibrate.calibrate)
 app.command("runs")(runs.runs)
-app.command("trace")(runs.trace)
+app.command("trace")(trace.trace)
 app.command("graph")(graph.graph)
+app.add_typer(cache.app, name="cache", help="The answers that were kept: how many, and forget them.")
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 (typer's callback shape)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AsJson",
     "console",
+    "megabytes",
     "print_json",
     "print_json_line",
     "run_async",
@@ -80,6 +81,10 @@ def usd(value: float | None) -> str:
     if value == 0:
         return "$0"
     return f"{value * 1e6:.2f} µ$" if value < 0.001 else f"${value:.4f}"
+
+
+def megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
 
 
 def tokens(read: int | None, written: int | None) -> str:

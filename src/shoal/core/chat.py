@@ -70,6 +70,8 @@ class ChatRequest:
     """The text the messages were built from. Only in-process functions read it."""
     passages: tuple[Passage, ...] = ()
     """The passages the messages quote. Only in-process functions read them."""
+    reuse: bool = False
+    """An answer that was given before to the very same request will do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,10 @@ class ChatResponse:
     """Empty unless logprobs were asked for. May not align with `text`: match by accumulating."""
     probability: float | None = None
     """Probability the engine gives this answer among the allowed ones (labels), in [0, 1]."""
+    cost_usd: float | None = None
+    """What the call cost when it was made, as the ledger has it; None = unknown, or not recorded."""
+    from_cache: bool = False
+    """It was made before; nobody was asked."""
 
 
 ChatEvent = ChatDelta | ChatResponse

@@ -16,7 +16,16 @@ from shoal.core.usage import Usage
 from shoal.tracing.energy import Energy
 from shoal.tracing.record import CostMethod, CostTerm
 
-__all__ = ["ASSUMED_USD_PER_KWH", "DEFAULT_PRICES", "Cost", "CostModel", "Hardware", "Price", "PriceTable"]
+__all__ = [
+    "ASSUMED_USD_PER_KWH",
+    "DEFAULT_PRICES",
+    "FROM_CACHE",
+    "Cost",
+    "CostModel",
+    "Hardware",
+    "Price",
+    "PriceTable",
+]
 
 ASSUMED_USD_PER_KWH = 0.30
 """An assumption, near what a household in the European Union pays. Set your own tariff."""
@@ -66,6 +75,8 @@ class Cost:
 
 
 UNKNOWN = Cost(amount_usd=None, method="none")
+FROM_CACHE = Cost(amount_usd=0.0, method="local")
+"""Of an answer that was there already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from shoal.core.errors import RunError
-from shoal.tracing.effect import EffectRow
 from shoal.tracing.ledger_row import CALLS, EFFECTS, ESCALATIONS, RUNS, STEPS
 from shoal.tracing.ledger_schema import connect, storage_error
 from shoal.tracing.record import RunRecord, RunRow, RunStatus
@@ -78,19 +77,10 @@ class LedgerReader:
                     ESCALATIONS.parse(row)
                     for row in _of_run(db, ESCALATIONS.select, run.id, order="asked_at")
                 ),
+                effects=tuple(
+                    EFFECTS.parse(row) for row in _of_run(db, EFFECTS.select, run.id, order="claimed_at")
+                ),
             )
-
-    def effects(self, run_id: str) -> tuple[EffectRow, ...]:
-        """The effects of a run, in the order of their claims. Unfinished ones are for a person to look at.
-
-        Raises:
-            StorageError: there is no ledger, or it cannot be read.
-        """
-        with self._connection() as db:
-            rows = db.execute(
-                f"{EFFECTS.select} WHERE run_id = ? ORDER BY claimed_at, rowid", (run_id,)
-            ).fetchall()
-        return tuple(EFFECTS.parse(row) for row in rows)
 
     def totals(self, *, run_ids: Sequence[str] | None = None, since: float | None = None) -> Totals:
         """Calls, tokens, cost, energy and latency per agent: of these runs, since this time, or of all.

@@ -78,6 +78,7 @@ class Names:
     call_attempt: str = "shoal.call.attempt"
     call_digest: str = "shoal.call.digest"
     call_remote: str = "shoal.call.remote"
+    call_from_cache: str = "shoal.call.from_cache"
     queue_s: str = "shoal.call.queue_s"
     load_s: str = "shoal.call.load_s"
     prefill_s: str = "shoal.call.prefill_s"

@@ -263,6 +263,7 @@ def _row_attributes(names: Names, row: CallRow) -> Attributes:
             names.call_id: row.id,
             names.call_digest: row.digest,
             names.call_remote: row.remote,
+            names.call_from_cache: row.from_cache,
             names.response_model: row.model if row.status == "ok" else None,
             names.finish_reasons: None if row.finish_reason is None else (row.finish_reason,),
             names.time_to_first_chunk: row.first_token_s,

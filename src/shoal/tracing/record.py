@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from shoal.core.decision import Action, Decision, Judged, Signals
+from shoal.tracing.effect import EffectRow
 
 __all__ = [
     "CallRow",
@@ -197,3 +198,5 @@ class RunRecord:
     """In order of their start."""
     escalations: tuple[EscalationRow, ...] = ()
     """In order of being asked for."""
+    effects: tuple[EffectRow, ...] = ()
+    """In the order of their claims. Unfinished ones are for a person to look at."""

@@ -8,14 +8,14 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import final
 
 from shoal.core.chat import ChatDelta, ChatEvent, ChatRequest, ChatResponse
 from shoal.core.errors import StreamBroken
 from shoal.core.port import ChatModel, ModelInfo
 from shoal.core.usage import Usage, add_known
-from shoal.tracing.cost import CostModel
+from shoal.tracing.cost import FROM_CACHE, CostModel
 from shoal.tracing.energy import Energy, EnergyMeter
 from shoal.tracing.ledger import Ledger
 from shoal.tracing.record import CallRow, CallStatus, new_id
@@ -78,10 +78,11 @@ class RecordedModel:
             async with aclosing(inner) as events:
                 async for event in events:
                     if isinstance(event, ChatResponse):
-                        await call.end("ok", response=event)
+                        cost_usd = await call.end("ok", response=event)
+                        yield event if event.from_cache else replace(event, cost_usd=cost_usd)
                     else:
                         call.saw(event)
-                    yield event
+                        yield event
         except (GeneratorExit, asyncio.CancelledError):
             await call.end("cancelled")
             raise
@@ -122,21 +123,26 @@ class _Call:
         *,
         response: ChatResponse | None = None,
         error: BaseException | None = None,
-    ) -> None:
-        """Write the row and close the span. Only the first end of a call counts."""
+    ) -> float | None:
+        """Write the row, close the span, and say what it cost. Only the first end of a call counts."""
         if self._has_ended:
-            return
+            return None
         self._has_ended = True
         row = self._row(status, response, error)
         self._span.end(row, response)
         await self._recorder.ledger.add_call(row)
+        return row.cost_usd
 
     def _row(self, status: CallStatus, response: ChatResponse | None, error: BaseException | None) -> CallRow:
         latency_s = time.perf_counter() - self._clock
         # Without a response, only tokens that came with logprobs could be counted.
         usage = response.usage if response is not None else Usage(output_tokens=self._tokens)
         energy = self._energy(usage, latency_s)
-        cost = self._recorder.costs.cost(usage, model=self._model, remote=self._remote, energy=energy)
+        from_cache = response is not None and response.from_cache
+        if from_cache:
+            cost = FROM_CACHE
+        else:
+            cost = self._recorder.costs.cost(usage, model=self._model, remote=self._remote, energy=energy)
         engine, _, model = self._model.partition(":")
         scope = self._scope
         return CallRow(
@@ -164,11 +170,13 @@ class _Call:
             prefill_s=usage.prefill_s,
             decode_s=usage.decode_s,
             first_token_s=self._first_token_s if usage.first_token_s is None else usage.first_token_s,
-            energy_j=None if energy is None else energy.joules,
+            energy_j=0.0 if from_cache else None if energy is None else energy.joules,
             energy_method="none" if energy is None else energy.method,
             cost_usd=cost.amount_usd,
             cost_method=cost.method,
             cost_terms=cost.terms,
+            from_cache=from_cache,
+            saved_usd=response.cost_usd if response is not None and from_cache else None,
         )
 
     def _energy(self, usage: Usage, latency_s: float) -> Energy | None:

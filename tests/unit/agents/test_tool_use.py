@@ -167,7 +167,7 @@ async def test_reading_and_work_outside_a_run_leave_nothing_in_the_ledger(runtim
     await place(runtime, Orders("read"))
     tools = ToolUse([Orders("at_most_once").tool], runtime.ledger, "")
     assert await tools.call("place", {"item": "card"}) == "order 1"
-    assert runtime.ledger.effects("run") == ()
+    assert runtime.ledger.run("run").effects == ()
 
 
 async def test_a_tool_call_that_breaks_off_at_its_length_limit_is_known_to(runtime: LocalRuntime) -> None:

@@ -88,7 +88,7 @@ async def test_the_effects_of_a_run_can_be_listed(ledger: Ledger, run: RunRow) -
     await ledger.finish_effect(done.key, "1")
     await ledger.claim_effect(effect(run, "at_most_once", ordinal=1))
 
-    rows = ledger.effects(run.id)
+    rows = ledger.run(run.id).effects
 
     assert [(row.ordinal, row.kind, row.result) for row in rows] == [
         (0, "idempotent", "1"),

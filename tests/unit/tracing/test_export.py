@@ -226,3 +226,18 @@ def test_flushing_gives_up_in_time() -> None:
     queue.shutdown()
     assert queue.dropped == 1
     exporter.gate.set()
+
+
+async def test_proxies_of_the_environment_get_nothing(
+    ledger: Ledger, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with hanging_endpoint() as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        telemetry = build_telemetry(Endpoint(url=collector.url))
+        model = RecordedModel(ScriptedModel("a b"), Recorder(ledger=ledger, spans=telemetry.spans))
+        await complete(model.stream(REQUEST))
+        await telemetry.aclose()
+    assert {path for path, _, _ in collector.received} == {"/v1/traces", "/v1/metrics"}

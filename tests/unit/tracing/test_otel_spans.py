@@ -200,6 +200,7 @@ async def test_a_call_has_a_span_under_its_agent(ledger: Ledger) -> None:
         "gen_ai.usage.cost.source": "provider",
         "shoal.call.purpose": "answer",
         "shoal.call.attempt": 1,
+        "shoal.call.from_cache": False,
         "shoal.call.remote": True,
         "shoal.energy.method": "none",
     }
