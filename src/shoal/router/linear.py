@@ -18,6 +18,9 @@ Objective = Callable[[Flat], tuple[float, Flat]]
 
 STRENGTH = 20.0
 """C of the ridge penalty |W|^2 / 2C, on rows of length 1. 5 to 100 differ by less than half a point."""
+BALANCE = 0.5
+"""A row counts by its class's size to the power of minus this. At 0 a class of 5 rows beside one of 3,000 is
+never heard; at 1 it is heard too often."""
 ITERATIONS = 100
 MEMORY = 8
 """Pairs of steps and gradient changes that L-BFGS remembers."""
@@ -54,6 +57,9 @@ def fit_softmax(rows: Rows, labels: NDArray[np.intp], classes: int, use: NDArray
     """
     dimension = rows.shape[1]
     chunks = [slice(at, at + CHUNK) for at in range(0, len(rows), CHUNK)]
+    counts = np.bincount(labels[use], minlength=classes)
+    shares = np.maximum(counts, 1.0) ** -BALANCE
+    shares *= len(labels[use]) / float(shares @ counts)  # 1 on average, so that STRENGTH means the same
 
     def objective(flat: Flat) -> tuple[float, Flat]:
         head = _unflatten(flat, dimension, classes)
@@ -61,9 +67,10 @@ def fit_softmax(rows: Rows, labels: NDArray[np.intp], classes: int, use: NDArray
         for chunk in chunks:
             part, truth = rows[chunk][use[chunk]], labels[chunk][use[chunk]]
             p = softmax(head.logits(part))
-            at = np.arange(len(truth))
-            loss -= float(np.log(np.maximum(p[at, truth], 1e-30), dtype=np.float64).sum())
+            at, share = np.arange(len(truth)), shares[truth]
+            loss -= float(share @ np.log(np.maximum(p[at, truth], 1e-30), dtype=np.float64))
             p[at, truth] -= 1
+            p *= share[:, None].astype(np.float32)
             slope[:-1] += part.T @ p
             slope[-1] += p.sum(axis=0)
         slope[:-1] += head.weights / STRENGTH

@@ -16,6 +16,9 @@ from shoal.router.adapt import adapt_encoder
 from shoal.router.edge import Edge, as_edge
 from shoal.router.encoder import Encoder, LayeredMiniLM, Vectors
 from shoal.router.example import Example, Examples, parse_examples
+from shoal.router.judgement import Verdicts
+from shoal.router.panel import Evidence
+from shoal.router.recent import RecentVectors
 from shoal.router.report import FitReport, check_labels, inspect_examples
 from shoal.router.split import split_request
 from shoal.router.store import SavedRouter, digest_router, load_router, refused, save_router
@@ -32,7 +35,7 @@ class Router:
 
     def __init__(self, saved: SavedRouter, encoder: Encoder) -> None:
         self._saved = saved
-        self._encoder = encoder
+        self._encoder = RecentVectors(encoder)
 
     @classmethod
     def fit(
@@ -139,9 +142,7 @@ class Router:
         saved = self._saved
         if not text.strip():
             return self._abstain("the text is empty")
-        query = saved.trained.project(_finite(self._encoder.encode([text]), self._encoder))
-        evidence = saved.trained.panel.look(query)
-        verdict = saved.trained.judgement.weigh(evidence, len(saved.agents))
+        query, evidence, verdict = self._judge([text])
         scores = verdict.classes[0][: len(saved.agents)]
         best = int(verdict.best[0])
         confidence = float(verdict.confidence[0])
@@ -162,15 +163,23 @@ class Router:
     def split(self, text: str) -> tuple[Subtask, ...]:
         """See `RoutePort.split`."""
 
-        def best(piece: str) -> tuple[str | None, float]:
-            decision = self.decide(piece)
-            return decision.agent, decision.confidence or 0.0
+        def score(texts: Sequence[str]) -> list[tuple[str, float]]:
+            _, _, verdicts = self._judge(texts)
+            best, sure = map(int, verdicts.best), map(float, verdicts.confidence)
+            return [(self.agents[i], confidence) for i, confidence in zip(best, sure, strict=True)]
 
-        return split_request(text, best)
+        return split_request(text, score)
 
     def as_edge(self, text: str = "text", otherwise: str = "__end__") -> Edge:
         """A callable for LangGraph's `add_conditional_edges`; see `edge.as_edge`."""
         return as_edge(self, text=text, otherwise=otherwise)
+
+    def _judge(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], Evidence, Verdicts]:
+        """Texts where the panel looks, what it sees of them, and what that is worth; a row each."""
+        trained = self._saved.trained
+        queries = trained.project(_finite(self._encoder.encode(texts), self._encoder))
+        evidence = trained.panel.look(queries)
+        return queries, evidence, trained.judgement.weigh(evidence, len(self.agents))
 
     def _abstain(self, reason: str) -> Decision:
         return Decision(

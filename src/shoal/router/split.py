@@ -2,16 +2,17 @@
 
 Pure: it knows text and a score, not the router. Every segmentation at the joints of the text (sentence ends,
 commas, "and") is weighed, and the one with the highest summed confidence wins (dynamic programming over
-segment boundaries, as in Viterbi segmentation); a cut has to pay for itself.
+segment boundaries, as in Viterbi segmentation). A cut has to pay for itself, the more the less its joint says
+that something new begins.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from shoal.core.decision import Subtask
 
-__all__ = ["split_request"]
+__all__ = ["Scorer", "split_request"]
 
 MAX_CHARACTERS = 400
 """Longer texts are letters, with one concern told at length; they stay whole."""
@@ -19,17 +20,20 @@ MAX_PIECES = 8
 """With more joints than this only sentence ends count, and with more of those the text stays whole."""
 MIN_WORDS = 3
 """A part of fewer words ("also", "best wishes") is no request of its own."""
-CUT_COST = 0.6
-"""Confidence that a further part has to add."""
-SURE = 0.6
+AFTER_ALSO, WITHIN, AFTER_SENTENCE = 0.5, 0.8, 0.9
+"""Confidence that a cut has to add: after "and then" or "also", at a comma or an "and", at a sentence end.
+Many say in two sentences, and few in one, what is one concern."""
+SURE = 0.4
 """Least confidence of a part that stands on its own."""
 STRONG = r"[.;?!\n]+\s+(?:and\s+)?(?:then\s+|also\s+)*"
 WEAK = r",\s+(?:and\s+)?(?:then\s+|also\s+)*|\s+and\s+(?:then\s+|also\s+)*"
 JOINTS = re.compile(rf"\s*(?:{STRONG}|{WEAK})", re.IGNORECASE)
 STRONG_JOINTS = re.compile(rf"\s*(?:{STRONG})", re.IGNORECASE)
+ALSO = re.compile(r"\b(?:then|also)\b", re.IGNORECASE)
+SENTENCE_END = re.compile(r"[.;?!\n]")
 
-Scorer = Callable[[str], tuple[str | None, float]]
-"""A text's agent (None = nobody's) and the confidence in it, in [0, 1]."""
+Scorer = Callable[[Sequence[str]], Sequence[tuple[str | None, float]]]
+"""Each text's best agent (None = there is none) and the confidence in it, in [0, 1]."""
 
 
 class Span(NamedTuple):
@@ -41,15 +45,15 @@ class Path(NamedTuple):
     """The best segmentation up to some joint."""
 
     score: float
-    last_agent: str | None
+    last_agent: str
     spans: tuple[Span, ...]
 
 
 def split_request(text: str, score: Scorer) -> tuple[Subtask, ...]:
     """The parts of a request, in order; the request itself where no cut pays.
 
-    Neighbouring parts go to different agents: two sentences for one agent are one unit of work. Scores some
-    n * (n + 1) / 2 spans for n pieces, and none at all where there is no joint.
+    Neighbouring parts go to different agents: two sentences for one agent are one unit of work. Scores all
+    n * (n + 1) / 2 spans of n pieces in one call, and none at all where there is no joint.
     """
     pieces = _pieces(text)
     spans = (Span(0, len(text)),) if len(pieces) < 2 else _best_spans(text, pieces, score)
@@ -59,27 +63,43 @@ def split_request(text: str, score: Scorer) -> tuple[Subtask, ...]:
     )
 
 
-def _best_spans(text: str, pieces: list[Span], score: Scorer) -> tuple[Span, ...]:
+def _best_spans(text: str, pieces: Sequence[Span], score: Scorer) -> tuple[Span, ...]:
+    scores = _score_spans(text, pieces, score)
     whole = Span(pieces[0].start, pieces[-1].end)
-    best = Path(score(text[whole.start : whole.end])[1], None, (whole,))
     # paths[n]: the best segmentations of the first n pieces, one for each agent of their last part.
     paths: list[dict[str, Path]] = [{} for _ in range(len(pieces) + 1)]
     for end in range(1, len(pieces) + 1):
         for start in range(end):
             span = Span(pieces[start].start, pieces[end - 1].end)
-            part = text[span.start : span.end]
-            if span == whole or len(part.split()) < MIN_WORDS or (start and not paths[start]):
+            agent, confidence = scores.get(span, (None, 0.0))
+            if agent is None or confidence < SURE or span == whole:
                 continue
-            agent, confidence = score(part)
-            if agent is None or confidence < SURE:
-                continue
-            before = [path for path in paths[start].values() if path.last_agent != agent]
-            if start and not before:
-                continue
-            earlier = max(before, default=Path(CUT_COST, None, ()))
-            path = Path(earlier.score + confidence - CUT_COST, agent, (*earlier.spans, span))
+            added, spans = confidence, (span,)
+            if start:
+                before = [path for path in paths[start].values() if path.last_agent != agent]
+                if not before:
+                    continue
+                earlier = max(before)
+                added += earlier.score - _cost(text[pieces[start - 1].end : span.start])
+                spans = (*earlier.spans, span)
+            path = Path(added, agent, spans)
             paths[end][agent] = max(path, paths[end].get(agent, path))
-    return max([best, *paths[-1].values()]).spans
+    best = max(paths[-1].values(), default=None)
+    return best.spans if best and best.score > scores[whole][1] else (whole,)
+
+
+def _score_spans(text: str, pieces: Sequence[Span], score: Scorer) -> Mapping[Span, tuple[str | None, float]]:
+    """Of every run of pieces that is long enough to be a request, and of the whole."""
+    whole = Span(pieces[0].start, pieces[-1].end)
+    runs = [Span(first.start, last.end) for i, first in enumerate(pieces) for last in pieces[i:]]
+    spans = [span for span in runs if span == whole or len(text[span.start : span.end].split()) >= MIN_WORDS]
+    return dict(zip(spans, score([text[span.start : span.end] for span in spans]), strict=True))
+
+
+def _cost(joint: str) -> float:
+    if ALSO.search(joint):
+        return AFTER_ALSO
+    return AFTER_SENTENCE if SENTENCE_END.search(joint) else WITHIN
 
 
 def _pieces(text: str) -> list[Span]:
