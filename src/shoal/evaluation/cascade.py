@@ -121,10 +121,10 @@ def evaluate_cascade(
     notes = list(refuse_shared_rows(train, test))
     asked = {row.key for row in test}
     learnt = [row for row in train if row.key not in asked]
-    scores = fit_forecast(learnt, embedder).scores(test)
+    scores, _ = fit_forecast(learnt, embedder).judge(test)
     threshold, forecast, note = _certify(learnt, embedder, max_error, level)
     notes += note
-    confidences = forecast.confidences(test)
+    _, confidences = forecast.judge(test)
     local = np.zeros(len(test), np.bool_) if threshold is None else confidences >= threshold
     report = _report(test, scores, confidences, local, threshold, notes)
     judged = zip(scores.tolist(), confidences.tolist(), local.tolist(), strict=True)
@@ -170,7 +170,7 @@ def _certify(
     fitted, tested = ordered[:edge], ordered[edge:]
     forecast = fit_forecast(fitted, embedder)
     known, wrong = forecast.out_of_fold.tolist(), [not row.small.correct for row in fitted]
-    judged, faults = forecast.confidences(tested).tolist(), [not row.small.correct for row in tested]
+    judged, faults = forecast.judge(tested)[1].tolist(), [not row.small.correct for row in tested]
     thresholds = choose_thresholds(known, wrong, tested=len(tested), max_error=max_error, level=level)
     promise = walk_thresholds(judged, faults, thresholds, max_error=max_error, level=level)
     if promise is not None:

@@ -9,6 +9,7 @@ prompt alone.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist, fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from shoal.retrieval.embedder import Embedder
 from shoal.router.escalation.combiner import logistic_curve
 from shoal.router.escalation.evidence import EvidenceFit, Group, fit_evidence
-from shoal.router.escalation.option_form import CHOICE_FEATURES, choice_form, option_form
+from shoal.router.escalation.option_form import choice_form, option_form
 from shoal.router.escalation.reader import CascadeRow
 from shoal.router.escalation.text_form import ANSWER_FEATURES, answer_form, text_form
 from shoal.router.escalation.tool_form import tool_form
@@ -28,93 +29,127 @@ Vector = NDArray[np.float64]
 
 PRIORS = {
     "confidence": 0.15,
+    "bend": 0.02,
     "effort": 0.01,
     "answer": 0.02,
     "choice": 0.02,
-    "text": 0.03,
-    "options": 0.03,
+    "text": 0.02,
+    "options": 0.02,
     "tools": 0.05,
-    "meaning": 0.05,
+    "meaning": 0.03,
 }
 """Per kind of evidence, the share of the outcome's variance it is expected to explain."""
+ROWS_PER_DIRECTION = 50
+"""The meaning of prompts counts in as many directions (principal components) as there are rows for ..."""
+MAX_DIRECTIONS = 20
+"""... and not in more than this: the further ones told of single prompts."""
+BENEFIT_ROWS = 240
+"""With this many rows, the benefit counts half in the score and mere doubt half. The large model errs
+seldom, so what it cannot do is learnt late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
-    """Fitted on some rows, for others like them."""
+class Reading:
+    """How rows become features; learnt without looking at an outcome."""
 
     embedder: Embedder
     frame: tuple[str, str]
     """Beginning and end that all prompts share: they tell nothing about one of them."""
     scale: Vector
     """Confidences of the rows it was fitted on, ascending: a confidence counts by its rank among them."""
+    middle: Vector
+    """(dimension,) mean embedding of the prompts."""
+    directions: Matrix
+    """(dimension, directions) in which the prompts differ most."""
+
+    def features(self, rows: Sequence[CascadeRow]) -> dict[str, Matrix]:
+        """Kind of evidence to (rows, features)."""
+        prompts = [strip_frame(row.prompt, self.frame) for row in rows]
+        plain = np.array([[0.0] if row.functions else [1.0] for row in rows])
+        answers = [row.small.answer or "" for row in rows]
+        pairs = list(zip(prompts, answers, strict=True))
+        sureness = np.array([_confidence(row.small.confidence, self.scale) for row in rows])
+        return {
+            "confidence": sureness,
+            "bend": sureness[:, :1] ** 2,
+            "effort": np.array([_effort(row) for row in rows]),
+            "answer": np.array([answer_form(a, p) if a else [0.0] * ANSWER_FEATURES for p, a in pairs]),
+            "choice": np.array([choice_form(p, a) for p, a in pairs]),
+            "text": plain * np.array([text_form(prompt) for prompt in prompts]),
+            "options": plain * np.array([option_form(prompt) for prompt in prompts]),
+            "tools": np.array([tool_form(row.prompt, row.functions) for row in rows]),
+            "meaning": plain * ((self.embedder.embed(prompts) - self.middle) @ self.directions),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """Fitted on some rows, for others like them."""
+
+    reading: Reading
     right: EvidenceFit
     slope: float
     intercept: float
     benefit: EvidenceFit | None
-    """None = no row had the large model's outcome."""
+    """P(large right) - P(small right); None = no row had the large model's outcome."""
+    trust: float
+    """Weight of the benefit in the score, in [0, 1]; the rest is doubt."""
     out_of_fold: Vector
     """Confidence of each row it was fitted on, from a fit without that row."""
 
-    def confidences(self, rows: Sequence[CascadeRow]) -> Vector:
-        """Calibrated P(small right) of each row, in (0, 1)."""
-        return _sigmoid(self.slope * self.right.predict(self._features(rows)) + self.intercept)
-
-    def scores(self, rows: Sequence[CascadeRow]) -> Vector:
-        """What the large model is expected to add to each row, higher = escalate first."""
-        if self.benefit is None:
-            return 1 - self.confidences(rows)
-        return self.benefit.predict(self._features(rows))
-
-    def _features(self, rows: Sequence[CascadeRow]) -> list[Matrix]:
-        return list(features(rows, self.frame, self.scale, self.embedder).values())
+    def judge(self, rows: Sequence[CascadeRow]) -> tuple[Vector, Vector]:
+        """Scores, higher = escalate first, and calibrated P(small right) in (0, 1), of each row."""
+        features = list(self.reading.features(rows).values())
+        right = self.right.predict(features)
+        scores = -right
+        if self.benefit is not None:
+            scores = (1 - self.trust) * -right + self.trust * self.benefit.predict(features)
+        return scores, _sigmoid(self.slope * right + self.intercept)
 
 
 def fit_forecast(rows: Sequence[CascadeRow], embedder: Embedder) -> Forecast:
-    """Fit on at least one row."""
-    frame = shared_frame([row.prompt for row in rows])
-    known = [row.small.confidence for row in rows if row.small.confidence is not None]
-    scale = np.sort(np.array(known, np.float64))
-    matrices = features(rows, frame, scale, embedder)
+    """Fit on at least one row.
+
+    Where rows tell how other models fared, these count for as much as the small one's own outcome: a
+    single bit a row tells little of how hard it is.
+    """
+    reading = fit_reading(rows, embedder)
+    features = reading.features(rows)
     small = np.array([row.small.correct for row in rows], np.float64)
-    right = fit_evidence(_groups(matrices), small)
+    ease = np.array([fmean(row.peers) if row.peers else float(row.small.correct) for row in rows])
+    right = fit_evidence(_groups(features), (small + ease) / 2)
     slope, intercept = logistic_curve(right.out_of_fold, small)
     asked = [number for number, row in enumerate(rows) if row.large is not None]
     benefit = None
     if asked:
         gain = np.array([float(row.large.correct) for row in rows if row.large is not None]) - small[asked]
-        benefit = fit_evidence(_groups({name: matrix[asked] for name, matrix in matrices.items()}), gain)
+        benefit = fit_evidence(_groups({name: matrix[asked] for name, matrix in features.items()}), gain)
     return Forecast(
-        embedder=embedder,
-        frame=frame,
-        scale=scale,
+        reading=reading,
         right=right,
         slope=slope,
         intercept=intercept,
         benefit=benefit,
+        trust=len(asked) / (len(asked) + BENEFIT_ROWS),
         out_of_fold=_sigmoid(slope * right.out_of_fold + intercept),
     )
 
 
-def features(
-    rows: Sequence[CascadeRow], frame: tuple[str, str], scale: Vector, embedder: Embedder
-) -> dict[str, Matrix]:
-    prompts = [strip_frame(row.prompt, frame) for row in rows]
-    pairs = [(prompt, row.small.answer or "") for prompt, row in zip(prompts, rows, strict=True)]
-    return {
-        "confidence": np.array([_confidence(row.small.confidence, scale) for row in rows]),
-        "effort": np.array([_effort(row) for row in rows]),
-        "answer": np.array(
-            [answer_form(answer, p) if answer else [0.0] * ANSWER_FEATURES for p, answer in pairs]
-        ),
-        "choice": np.array(
-            [choice_form(p, answer) if answer else [0.0] * CHOICE_FEATURES for p, answer in pairs]
-        ),
-        "text": np.array([text_form(prompt) for prompt in prompts]),
-        "options": np.array([option_form(prompt) for prompt in prompts]),
-        "tools": np.array([tool_form(row.prompt, row.functions) for row in rows]),
-        "meaning": embedder.embed(prompts).astype(np.float64),
-    }
+def fit_reading(rows: Sequence[CascadeRow], embedder: Embedder) -> Reading:
+    """What the prompts and confidences of the rows have in common."""
+    frame = shared_frame([row.prompt for row in rows])
+    known = [row.small.confidence for row in rows if row.small.confidence is not None]
+    vectors = embedder.embed([strip_frame(row.prompt, frame) for row in rows]).astype(np.float64)
+    middle = vectors.mean(axis=0)
+    count = min(MAX_DIRECTIONS, len(rows) // ROWS_PER_DIRECTION)
+    directions = np.linalg.svd(vectors - middle, full_matrices=False)[2][:count].T
+    return Reading(
+        embedder=embedder,
+        frame=frame,
+        scale=np.sort(np.array(known, np.float64)),
+        middle=middle,
+        directions=directions,
+    )
 
 
 def shared_frame(prompts: Sequence[str]) -> tuple[str, str]:
@@ -148,19 +183,11 @@ def _groups(matrices: dict[str, Matrix]) -> list[Group]:
 
 
 def _confidence(value: float | None, scale: Vector) -> list[float]:
-    """As a normal deviate of its rank, that squared (sureness may mislead), and whether it was there."""
+    """The normal deviate of its rank, and whether it was there."""
     if value is None or not len(scale):
-        return [0.0, 0.0, 0.0]
+        return [0.0, 0.0]
     below, upto = np.searchsorted(scale, value, "left"), np.searchsorted(scale, value, "right")
-    rank = (float(below + upto) / 2 + 0.5) / (len(scale) + 1)
-    deviate = _probit(rank)
-    return [deviate, deviate**2, 1.0]
-
-
-def _probit(rank: float) -> float:
-    from statistics import NormalDist
-
-    return NormalDist().inv_cdf(min(1 - 1e-6, max(1e-6, rank)))
+    return [NormalDist().inv_cdf((float(below + upto) / 2 + 0.5) / (len(scale) + 1)), 1.0]
 
 
 def _effort(row: CascadeRow) -> list[float]:
