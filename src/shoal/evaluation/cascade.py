@@ -5,7 +5,6 @@ the others, untouched by the fit, test which threshold can be promised (`learn_t
 escalation promises nothing and is learnt from all of them.
 """
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -25,7 +24,7 @@ from shoal.evaluation.cascade_curve import (
 )
 from shoal.retrieval.embedder import Embedder
 from shoal.router.escalation.forecast import Forecast, fit_forecast
-from shoal.router.escalation.learn_then_test import choose_thresholds, rows_needed, walk_thresholds
+from shoal.router.escalation.learn_then_test import divide, rows_needed, seek_promise
 from shoal.router.escalation.reader import CascadeRow
 
 __all__ = ["Baseline", "CascadeReport", "Interval", "Judged", "evaluate_cascade", "refuse_shared_rows"]
@@ -34,8 +33,6 @@ Vector = NDArray[np.float64]
 Interval = tuple[float, float] | None
 """95 %, bootstrap over the test rows; None = cannot be told."""
 
-FITTED_SHARE = 0.4
-"""Of the training rows, those that fit the confidence; the others test the promise."""
 USELESS_BELOW = 0.6
 """A confidence with an AUROC below this, or one that could be chance, hardly orders anything."""
 REPEATS = 3
@@ -165,19 +162,13 @@ def _identity(row: CascadeRow) -> str:
 def _certify(
     rows: Sequence[CascadeRow], embedder: Embedder, max_error: float, level: float
 ) -> tuple[float | None, Forecast, list[str]]:
-    ordered = sorted(rows, key=lambda row: hashlib.sha256(row.key.encode()).digest())
-    edge = max(1, round(len(ordered) * FITTED_SHARE))
-    fitted, tested = ordered[:edge], ordered[edge:]
+    fitted, tested = divide(rows, lambda row: row.key)
     forecast = fit_forecast(fitted, embedder)
-    known, wrong = forecast.out_of_fold.tolist(), [not row.small.correct for row in fitted]
     judged, faults = forecast.judge(tested)[1].tolist(), [not row.small.correct for row in tested]
-    thresholds = choose_thresholds(known, wrong, tested=len(tested), max_error=max_error, level=level)
-    promise = walk_thresholds(judged, faults, thresholds, max_error=max_error, level=level)
+    promise = seek_promise(judged, faults, max_error=max_error, level=level)
     if promise is not None:
         return promise.threshold, forecast, []
-    needed = rows_needed(
-        known + judged, wrong + faults, max_error=max_error, level=level, tested_share=1 - FITTED_SHARE
-    )
+    needed = rows_needed(judged, faults, max_error=max_error, level=level)
     promised = f"at most {max_error:.0%} errors, {level:.0%} sure"
     if needed is None:
         return (

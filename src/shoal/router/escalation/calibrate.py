@@ -5,7 +5,6 @@ promise is tested. Which row goes where depends on its key alone, so that the sa
 certificate in whatever order they come.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,18 +14,10 @@ from shoal.core.errors import InputError
 from shoal.router.escalation.certificate import Certificate, Digests
 from shoal.router.escalation.combiner import Combiner, fit_combiner
 from shoal.router.escalation.fault import find_fault
-from shoal.router.escalation.learn_then_test import (
-    Promise,
-    choose_thresholds,
-    error_bound,
-    rows_needed,
-    walk_thresholds,
-)
+from shoal.router.escalation.learn_then_test import Promise, divide, error_bound, rows_needed, seek_promise
 
-__all__ = ["LabelledAttempt", "calibrate", "divide"]
+__all__ = ["LabelledAttempt", "calibrate"]
 
-FITTED_SHARE = 0.25
-"""Part of the rows that is fitted on. The strengths of the signals need few rows, the promise many."""
 NEVER = -1.0
 """Below every threshold: the confidence of an answer with a hard fault."""
 
@@ -67,20 +58,18 @@ def calibrate(
         InputError: fewer than two rows, or a row that occurs twice.
     """
     _check(agent, rows)
-    fitted, tested = divide(rows)
+    fitted, tested = divide(rows, lambda row: row.key)
     combiner, confidences = _fit([row for row in fitted if not _faulty(row)])
     wrong = [not row.acceptable for row in fitted]
     known = iter(confidences)
     fitted_scores = [NEVER if _faulty(row) else next(known) for row in fitted]
     tested_scores = [NEVER if _faulty(row) else combiner.confidence(row.signals) for row in tested]
     tested_wrong = [not row.acceptable for row in tested]
-    chosen = choose_thresholds(fitted_scores, wrong, tested=len(tested), max_error=max_error, level=level)
-    thresholds = [threshold for threshold in chosen if threshold > NEVER]
-    promise = walk_thresholds(tested_scores, tested_wrong, thresholds, max_error=max_error, level=level)
-    scores, faults, share = fitted_scores + tested_scores, wrong + tested_wrong, 1 - FITTED_SHARE
+    promise = seek_promise(tested_scores, tested_wrong, max_error=max_error, level=level)
+    scores, faults = fitted_scores + tested_scores, wrong + tested_wrong
     needed = None
     if promise is None:
-        needed = rows_needed(scores, faults, max_error=max_error, level=level, tested_share=share)
+        needed = rows_needed(scores, faults, max_error=max_error, level=level)
     low, high = _interval(promise, len(tested), level)
     return Certificate(
         agent=agent,
@@ -99,13 +88,6 @@ def calibrate(
         combiner=combiner,
         digests=digests or Digests(),
     )
-
-
-def divide(rows: Sequence[LabelledAttempt]) -> tuple[list[LabelledAttempt], list[LabelledAttempt]]:
-    """Rows to fit on, and rows to test on."""
-    ordered = sorted(rows, key=lambda row: hashlib.sha256(row.key.encode()).digest())
-    edge = max(1, round(len(ordered) * FITTED_SHARE))
-    return ordered[:edge], ordered[edge:]
 
 
 def _check(agent: str, rows: Sequence[LabelledAttempt]) -> None:

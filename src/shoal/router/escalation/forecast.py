@@ -141,7 +141,7 @@ def fit_reading(rows: Sequence[CascadeRow], embedder: Embedder) -> Reading:
     known = [row.small.confidence for row in rows if row.small.confidence is not None]
     vectors = embedder.embed([strip_frame(row.prompt, frame) for row in rows]).astype(np.float64)
     middle = vectors.mean(axis=0)
-    count = min(MAX_DIRECTIONS, len(rows) // ROWS_PER_DIRECTION)
+    count = max(1, min(MAX_DIRECTIONS, len(rows) // ROWS_PER_DIRECTION))
     directions = np.linalg.svd(vectors - middle, full_matrices=False)[2][:count].T
     return Reading(
         embedder=embedder,

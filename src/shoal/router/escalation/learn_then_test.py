@@ -5,18 +5,38 @@ testing and exact binomial tails (Clopper & Pearson 1934). Thresholds come in an
 each is tested for "more than max_error of the answers kept are wrong", and the walk ends at the first
 that cannot be ruled out. Whatever the scores are worth, the promise then fails with probability at most
 1 - level over the draw of the rows.
+
+The thresholds come from the confidences of the tested rows, never from their outcomes. Given a threshold
+that keeps k of them, the errors among these are k independent draws, whatever made the confidences.
 """
 
+import hashlib
+import itertools
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-__all__ = ["Promise", "binomial_tail", "choose_thresholds", "error_bound", "rows_needed", "walk_thresholds"]
+__all__ = [
+    "FITTED_SHARE",
+    "Promise",
+    "binomial_tail",
+    "choose_thresholds",
+    "divide",
+    "error_bound",
+    "rows_needed",
+    "seek_promise",
+    "walk_thresholds",
+]
 
+T = TypeVar("T")
+
+FITTED_SHARE = 0.2
+"""Part of the rows that is fitted on. What the signals are worth needs few rows, the promise many."""
 STEPS = 25
 """Thresholds on the list. More find the edge more exactly, and end the walk early more often."""
-HOPE = 0.1
+HOPE = 0.03
 """The walk begins where the p-value expected is this much smaller than the one allowed."""
 POWER = 0.8
 """`rows_needed` answers "with how many rows would it work four times out of five?"."""
@@ -57,37 +77,45 @@ def error_bound(wrong: int, kept: int, level: float) -> float:
     return high
 
 
-def choose_thresholds(
-    scores: Sequence[float], wrong: Sequence[bool], *, tested: int, max_error: float, level: float
-) -> list[float]:
-    """The thresholds to test and their order, from rows that will not be tested.
+def divide(rows: Sequence[T], key: Callable[[T], str]) -> tuple[list[T], list[T]]:
+    """Rows to fit on, and rows to test on: by their keys alone, so that their order does not matter."""
+    ordered = sorted(rows, key=lambda row: hashlib.sha256(key(row).encode()).digest())
+    edge = max(1, round(len(ordered) * FITTED_SHARE))
+    return ordered[:edge], ordered[edge:]
 
-    From strict to loose, beginning at the first that is expected to pass with room to spare: the very
-    strictest keep too few answers to prove anything, and with a poor score they may even be the worst
-    (compare "Pareto testing", Laufer-Goldshtein et al. 2023).
+
+def seek_promise(
+    confidences: Sequence[float], wrong: Sequence[bool], *, max_error: float, level: float
+) -> Promise | None:
+    """The loosest threshold that can be promised; None when there is none.
 
     Args:
-        scores: of the fitting rows, out of fold; an answer is kept when its score is at least the threshold.
+        confidences: P(right) of rows that its model was not fitted on; below 0 = never to be kept.
         wrong: whether each of them was wrong.
-        tested: rows that will be tested.
-        max_error: share of wrong answers among those kept that is to be ruled out.
-        level: how surely.
+        max_error: share of wrong answers among those kept that is to be ruled out, in (0, 1).
+        level: how surely, in (0, 1).
     """
-    order = sorted(range(len(scores)), key=lambda row: -scores[row])
+    thresholds = choose_thresholds(confidences, max_error=max_error, level=level)
+    return walk_thresholds(confidences, wrong, thresholds, max_error=max_error, level=level)
+
+
+def choose_thresholds(confidences: Sequence[float], *, max_error: float, level: float) -> list[float]:
+    """The thresholds to test and their order, without a look at who was wrong.
+
+    From strict to loose, beginning at the first that passes with room to spare if the confidences mean
+    what they say: the very strictest keep too few answers to prove anything (compare "Pareto testing",
+    Laufer-Goldshtein et al. 2023). Where they mean something else, less is promised; nothing false is.
+    """
+    order = sorted((value for value in confidences if value >= 0), reverse=True)
+    if not order:
+        return []
+    doubts = list(itertools.accumulate(1 - min(1.0, value) for value in order))
     ends = sorted({max(1, round(len(order) * step / STEPS)) for step in range(1, STEPS + 1)})
-    errors = 0
-    hopes: list[tuple[float, float]] = []
-    begin = 0
-    for end in ends:
-        errors += sum(wrong[row] for row in order[begin:end])
-        begin = end
-        kept = round(tested * end / len(order))
-        expected = round(kept * (errors + 0.5) / (end + 1))
-        hopes.append((binomial_tail(expected, kept, max_error), scores[order[end - 1]]))
+    hopes = [binomial_tail(round(doubts[end - 1]), end, max_error) for end in ends]
     safe = HOPE * (1 - level)
-    likely = min(range(len(hopes)), key=lambda step: hopes[step][0])
-    start = next((step for step, (tail, _) in enumerate(hopes) if tail <= safe), likely)
-    return [threshold for _, threshold in hopes[start:]]
+    likely = min(range(len(ends)), key=hopes.__getitem__)
+    start = next((step for step, tail in enumerate(hopes) if tail <= safe), likely)
+    return list(dict.fromkeys(order[end - 1] for end in ends[start:]))
 
 
 def walk_thresholds(
@@ -115,7 +143,7 @@ def walk_thresholds(
 
 
 def rows_needed(
-    scores: Sequence[float], wrong: Sequence[bool], *, max_error: float, level: float, tested_share: float
+    scores: Sequence[float], wrong: Sequence[bool], *, max_error: float, level: float
 ) -> int | None:
     """Labelled rows with which a promise is likely; None = even the surest answers are wrong too often.
 
@@ -126,7 +154,6 @@ def rows_needed(
         wrong: whether each was wrong.
         max_error: as to be promised.
         level: as to be promised.
-        tested_share: part of the labelled rows that is tested; the others are fitted on.
     """
     normal = statistics.NormalDist()
     order = sorted(range(len(scores)), key=lambda row: -scores[row])
@@ -143,5 +170,5 @@ def rows_needed(
         spread = normal.inv_cdf(level) * math.sqrt(max_error * (1 - max_error))
         spread += normal.inv_cdf(POWER) * math.sqrt(rate * (1 - rate))
         kept = max(fewest, (spread / (max_error - rate)) ** 2)
-        best = min(best, kept * len(order) / end / tested_share)
+        best = min(best, kept * len(order) / end / (1 - FITTED_SHARE))
     return None if math.isinf(best) else math.ceil(best)
