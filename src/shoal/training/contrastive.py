@@ -2,7 +2,7 @@
 
 Supervised contrastive learning (Khosla et al. 2020) of MiniLM's upper three layers. The lower half stays as
 packaged and runs once a text; the router reads it beside the upper one, so that what tuning forgets is not
-lost. One recipe for every set of examples, measured in docs/router.md.
+lost. One recipe for every set of examples, measured in docs/fine-tuning.md.
 """
 
 import os

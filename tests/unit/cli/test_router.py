@@ -3,7 +3,10 @@
 import json
 import subprocess
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 Shoal = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -75,3 +78,13 @@ def test_fit_saves_a_router_that_explains_and_never_replaces_examples(shoal: Sho
     assert "--out" in done.stderr
     assert "orders" in own.read_text()
     assert "2 agents learnt from 1 examples" in shoal("router", "fit").stdout
+
+
+@pytest.mark.skipif(find_spec("torch") is not None, reason="torch is installed")
+def test_fine_tuning_without_torch_names_what_to_install(shoal: Shoal, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"text": "where is my parcel", "label": "orders"}\n')
+    done = shoal("router", "fit", str(rows), "--out", str(tmp_path / "out"), "--fine-tune")
+    assert done.returncode == 1
+    assert "pip install 'shoal[train]'" in done.stderr
+    assert not (tmp_path / "out" / "router.json").exists()
