@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shoal.router.product import product
+
 __all__ = ["Gaussians", "fit_gaussians"]
 
 Rows = NDArray[np.float32]
@@ -37,8 +39,10 @@ class Gaussians:
 
     def typicality(self, rows: Rows) -> Rows:
         """(n, dimension) to (n, classes): distance from everything minus distance from the class."""
-        background = ((rows @ self.curve) * rows).sum(axis=1) - rows @ self.tilt + self.level
-        found = 2 * (rows @ self.weights + self.bias) + background[:, None]
+        background = (
+            (product(rows, self.curve) * rows).sum(axis=1) - (rows * self.tilt).sum(axis=1) + self.level
+        )
+        found = 2 * (product(rows, self.weights) + self.bias) + background[:, None]
         return np.clip(found, -FARTHEST, FARTHEST)
 
 

@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from shoal.router.linear import softmax
 from shoal.router.panel import Evidence
 
-__all__ = ["Judgement", "Verdicts", "fit_judgement", "uncalibrated_judgement"]
+__all__ = ["Judgement", "Verdicts", "fit_judgement", "out_of_scope_share", "uncalibrated_judgement"]
 
 Values = NDArray[np.float64]
 
 OUT_OF_SCOPE_SHARE = 0.05
-"""Share of requests assumed to belong to no agent, where the examples do not say."""
+"""Share of requests assumed to belong to no agent, where no validation rows say otherwise. Out-of-scope rows
+among the examples do not: they are there to be learnt from, and come in any number."""
+SHARE_ROWS = 200
+"""Validation rows that weigh as much as the assumption."""
 IN_SCOPE_REJECTED = 0.03
 """Share of in-scope rows that the threshold turns away out of fold. Real requests are a little less like the
 examples than these are like one another: 3 % here become 2 to 5 % there."""
@@ -76,15 +79,20 @@ def uncalibrated_judgement() -> Judgement:
     )
 
 
-def fit_judgement(evidence: Evidence, labels: NDArray[np.intp], agents: int) -> Judgement:
+def fit_judgement(
+    evidence: Evidence, labels: NDArray[np.intp], agents: int, share: float = OUT_OF_SCOPE_SHARE
+) -> Judgement:
     """Learn from out-of-fold evidence.
 
     Args:
         evidence: Of rows that the panel which gave it had not seen.
         labels: The rows' classes; `agents` stands for "out of scope".
         agents: How many classes are agents.
+        share: Of requests that belong to no agent, in (0, 1).
     """
-    sharpness = _fit_sharpness(evidence, labels)
+    # Out-of-scope rows are a class only where there were some to learn from.
+    classes = labels < evidence.logits.shape[1]
+    sharpness = _fit_sharpness(evidence.rows(classes), labels[classes])
     draft = replace(uncalibrated_judgement(), sharpness=sharpness)
     known = labels < agents
     inside = _best_signals(draft, evidence.rows(known), agents)
@@ -92,8 +100,9 @@ def fit_judgement(evidence: Evidence, labels: NDArray[np.intp], agents: int) -> 
     beyond = _best_signals(draft, evidence.rows(~known), agents)
 
     centre, spread = inside.mean(axis=0), inside.std(axis=0) + 1e-9
-    sums = [((signals - centre) / spread).sum(axis=1) for signals in (inside, made_up, beyond)]
-    slope, offset = _fit_in_scope(*sums)
+    outside = [part for part in (made_up, beyond) if len(part)]
+    sums = [((signals - centre) / spread).sum(axis=1) for signals in (inside, *outside)]
+    slope, offset = _fit_in_scope(sums[0], sums[1:], share)
     judgement = replace(
         draft,
         centre=_three(centre),
@@ -102,6 +111,14 @@ def fit_judgement(evidence: Evidence, labels: NDArray[np.intp], agents: int) -> 
         calibrated=True,
     )
     return with_threshold(judgement, evidence.rows(known), agents)
+
+
+def out_of_scope_share(validation: NDArray[np.intp], agents: int) -> float:
+    """As the validation rows have it; none at all among them is taken for a gap, not for a promise."""
+    beyond = int((validation >= agents).sum())
+    if not beyond:
+        return OUT_OF_SCOPE_SHARE
+    return (beyond + OUT_OF_SCOPE_SHARE * SHARE_ROWS) / (len(validation) + SHARE_ROWS)
 
 
 def with_threshold(judgement: Judgement, inside: Evidence, agents: int) -> Judgement:
@@ -165,16 +182,15 @@ def _fit_sharpness(evidence: Evidence, labels: NDArray[np.intp]) -> tuple[float,
     return float(np.exp(middle[0])), float(np.exp(middle[1]))
 
 
-def _fit_in_scope(inside: Values, made_up: Values, beyond: Values) -> tuple[float, float]:
+def _fit_in_scope(inside: Values, outside: list[Values], share: float) -> tuple[float, float]:
     """Slope and offset of the log-odds of being in scope, by Newton's method.
 
-    Real out-of-scope rows and made-up ones share `OUT_OF_SCOPE_SHARE` in halves, where there are both.
+    Real out-of-scope rows and made-up ones have halves of the share, where there are both.
     """
-    outside = [part for part in (made_up, beyond) if len(part)]
     x = np.concatenate([inside, *outside])
     truth = np.concatenate([np.ones(len(inside)), *(np.zeros(len(part)) for part in outside)])
-    shares = [np.full(len(part), OUT_OF_SCOPE_SHARE / len(outside) / len(part)) for part in outside]
-    weight = np.concatenate([np.full(len(inside), (1 - OUT_OF_SCOPE_SHARE) / len(inside)), *shares])
+    shares = [np.full(len(part), share / len(outside) / len(part)) for part in outside]
+    weight = np.concatenate([np.full(len(inside), (1 - share) / len(inside)), *shares])
     design = np.stack([x, np.ones_like(x)], axis=1)
     found = np.zeros(2)
     for _ in range(50):

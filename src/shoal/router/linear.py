@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shoal.router.product import product
+
 __all__ = ["LinearHead", "fit_softmax", "softmax"]
 
 Rows = NDArray[np.float32]
@@ -37,7 +39,7 @@ class LinearHead:
 
     def logits(self, rows: Rows) -> Rows:
         """(n, dimension) to (n, classes)."""
-        return rows @ self.weights + self.bias
+        return product(rows, self.weights) + self.bias
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:

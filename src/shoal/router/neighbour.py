@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shoal.router.product import product
+
 __all__ = ["CANDIDATES", "NEAREST", "Neighbours", "build_neighbours"]
 
 Rows = NDArray[np.float32]
@@ -30,19 +32,18 @@ class Neighbours:
     def similarities(self, query: Rows, which: int) -> Rows:
         """(n, dimension) to (n, examples of class `which`): cosines."""
         block = self.rows[self.starts[which] : self.starts[which + 1]]
-        return query @ block.astype(np.float32).T
+        return product(query, block.astype(np.float32).T)
 
     def nearest(self, query: Rows, candidates: NDArray[np.intp]) -> list[tuple[int, float]]:
         """Sources and cosines of the rows nearest to one query, (1, dimension), the nearest first.
 
         Twice `NEAREST` of them, or as many as the candidates have.
         """
-        pairs = [
-            (int(self.source[self.starts[which] + i]), float(np.clip(cosine, -1, 1)))
-            for which in candidates
-            for i, cosine in enumerate(self.similarities(query, int(which))[0])
-        ]
-        return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[: 2 * NEAREST]
+        blocks = [slice(self.starts[which], self.starts[which + 1]) for which in candidates]
+        cosines = np.concatenate([self.similarities(query, int(which))[0] for which in candidates])
+        sources = np.concatenate([self.source[block] for block in blocks])
+        first = np.lexsort((sources, -cosines))[: 2 * NEAREST]
+        return [(int(sources[i]), float(np.clip(cosines[i], -1, 1))) for i in first]
 
     def likeness(self, query: Rows, candidates: NDArray[np.intp]) -> Rows:
         """Mean cosine of the `NEAREST` examples, (n, classes).

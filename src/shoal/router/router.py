@@ -54,7 +54,8 @@ class Router:
             examples: `(text, agent)` pairs, agent None = out of scope, or the path of a JSONL file.
             jobs: Agent to its one-sentence job. Where given, its keys are the agents; the sentences
                 are learnt from like examples.
-            validation: Examples that the classifier is not fitted on: confidence and threshold are.
+            validation: Rows that no classifier is fitted on; confidence and threshold are. They stand for the
+                traffic to come: the share of out-of-scope rows among them is expected of it.
             encoder: Defaults to MiniLM in this process.
             tuner: Adapts MiniLM to the examples first, for minutes; `shoal.training` has one.
             seed: Same examples, same seed: same router, in whatever order they come.

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.router.judgement import Judgement, fit_judgement, uncalibrated_judgement
+from shoal.router.judgement import Judgement, fit_judgement, out_of_scope_share, uncalibrated_judgement
 from shoal.router.panel import Evidence, Panel, fit_panel, fit_projection
+from shoal.router.product import product
 
 __all__ = ["ENOUGH_HELD", "FEW_ROWS", "MIN_JUDGED", "Fold", "Labelled", "Trained", "deal", "train"]
 
@@ -97,15 +98,16 @@ def train(
         panel = whole.result()
         unseen = [evidence.rows(judged), _look(panel, _project(held.vectors, projection), classes)]
         truth = np.concatenate([labels[judged], held.labels])
-        judgement = _judge(Evidence.join(unseen), truth, agents)
+        share = out_of_scope_share(held.labels, agents)
+        judgement = _judge(Evidence.join(unseen), truth, agents, share)
     return Trained(projection, panel, judgement)
 
 
-def _judge(evidence: Evidence, labels: NDArray[np.intp], agents: int) -> Judgement:
+def _judge(evidence: Evidence, labels: NDArray[np.intp], agents: int, share: float) -> Judgement:
     if agents < 2 or int((labels < agents).sum()) < MIN_JUDGED:
         return uncalibrated_judgement()
     # A label of `held` may be "out of scope" without there being such a class in training.
-    return fit_judgement(evidence, labels, agents)
+    return fit_judgement(evidence, labels, agents, share)
 
 
 def deal(labels: NDArray[np.intp], rows: int, *, seed: int, count: int) -> list[NDArray[np.bool_]]:
@@ -148,6 +150,7 @@ def _empty(count: int, classes: int) -> Evidence:
 
 def _project(vectors: NDArray[np.float16], projection: NDArray[np.float32]) -> NDArray[np.float32]:
     pieces = [
-        vectors[at : at + CHUNK].astype(np.float32) @ projection for at in range(0, len(vectors), CHUNK)
+        product(vectors[at : at + CHUNK].astype(np.float32), projection)
+        for at in range(0, len(vectors), CHUNK)
     ]
     return np.concatenate([np.empty((0, projection.shape[1]), np.float32), *pieces])
