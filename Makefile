@@ -33,6 +33,10 @@ bench: $(VENV)/dev.stamp ## overhead, router latency, memory and a thousand runs
 bench-streaming: $(VENV)/dev.stamp ## how much later the first streamed token is than the bare engine's
 	$(BIN)/python benchmarks/streaming.py
 
+ENGINE ?= fake
+bench-serving: $(VENV)/dev.stamp ## what the scheduler is worth; ENGINE=fake, embedded or ollama
+	$(BIN)/python benchmarks/serving.py --engine $(ENGINE)
+
 lock: $(VENV)/dev.stamp ## resolve the dependencies anew into requirements/
 	sh requirements/lock.sh $(BIN)/python
 

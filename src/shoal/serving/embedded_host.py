@@ -21,7 +21,7 @@ class EmbeddedHost:
     """All embedded models of this process. Those of other processes are not known here."""
 
     def __init__(self) -> None:
-        self._models: dict[Load, EmbeddedModel] = {}
+        self.models: dict[Load, EmbeddedModel] = {}
 
     async def identify(self, model: ChatModel) -> tuple[Load, Costs] | None:
         """See `MemoryHost.identify`.
@@ -31,14 +31,14 @@ class EmbeddedHost:
         """
         assert isinstance(model, EmbeddedModel)
         load = Load(host=HOST, base=model.name, model=model.name)
-        self._models[load] = model
+        self.models[load] = model
         return load, Costs(size_bytes=model.file_bytes() + BEYOND_WEIGHTS_BYTES)
 
     async def resident(self) -> Sequence[Resident]:
         """See `MemoryHost.resident`. Sizes are what the kernel counts as theirs."""
         return [
             Resident(load=load, size_bytes=_resident_bytes(model.pid))
-            for load, model in self._models.items()
+            for load, model in self.models.items()
             if model.pid is not None
         ]
 
@@ -48,11 +48,11 @@ class EmbeddedHost:
         Raises:
             ShoalError: it cannot be loaded.
         """
-        await self._models[load].load()
+        await self.models[load].load()
 
     async def unload(self, load: Load) -> None:
         """See `MemoryHost.unload`."""
-        await self._models[load].aclose()
+        await self.models[load].aclose()
 
 
 def _resident_bytes(pid: int) -> int:

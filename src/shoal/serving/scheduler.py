@@ -60,6 +60,8 @@ class Scheduler:
         self.clock = clock
         self.resident: Sequence[Resident] = ()
         """As last seen."""
+        self.loads = 0
+        """How often something was brought into memory."""
         self._lease = lease
         self._ready: dict[Task, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -250,6 +252,7 @@ class Scheduler:
         lane = self.schedule.lane(switch.load)
         began = self.clock()
         await self.host.load(switch.load)
+        self.loads += 1
         self.learnt.note(switch.load, lane.costs, load_s=self.clock() - began)
         await self.look()
         self._learn_limits(switch, before)
