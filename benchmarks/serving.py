@@ -1,6 +1,6 @@
 """What the scheduler is worth: mixed work against the same work ordered by hand, and what it costs.
 
-Everything is measured in one run on one engine, as ratios where a slow or busy machine would change both sides.
+Everything is measured in one run on one engine, as ratios where a slow machine would change both sides.
 
     python benchmarks/serving.py --engine fake                        a fake Ollama with measured times
     python benchmarks/serving.py --engine embedded                    llama.cpp, two packaged models

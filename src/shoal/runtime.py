@@ -21,6 +21,7 @@ from shoal.models.deadline import DeadlineModel, Deadlines
 from shoal.models.network import build_client, build_transport
 from shoal.models.ollama_info import is_cloud_name
 from shoal.models.ollama_library import OllamaLibrary
+from shoal.models.ollama_memory import OllamaMemory
 from shoal.models.retry import RetryingModel
 from shoal.serving.answer_store import AnswerStore
 from shoal.serving.cached_model import CachedModel
@@ -64,6 +65,8 @@ class LocalRuntime:
         self._breakers: dict[str, Breaker] = {}
         self._meters: dict[str, EnergyMeter | None] = {}
         self._retrievers: dict[str, asyncio.Task[KnowledgeIndex]] = {}
+        self.queues: dict[str, ScheduledModel] = {}
+        """Of the models made so far, by name."""
         self._engine: Engine | None = None
         self._ledger: Ledger | None = None
 
@@ -120,6 +123,11 @@ class LocalRuntime:
             max_bytes=int(limits.max_mb * 1e6),
             max_age_s=limits.max_age_days * DAY_S,
         )
+
+    @cached_property
+    def ollama_memory(self) -> OllamaMemory:
+        """What the configured Ollama has in memory."""
+        return OllamaMemory(self._client(self.settings.ollama_url))
 
     @property
     def spans(self) -> Spans:
@@ -203,8 +211,9 @@ class LocalRuntime:
         indexes, library = list(self._retrievers.values()), self.__dict__.pop("ollama_library", None)
         telemetry, ledger = self.__dict__.pop("_telemetry", None), self._ledger
         schedulers, answers = self.__dict__.pop("schedulers", None), self.__dict__.pop("answers", None)
+        self.__dict__.pop("ollama_memory", None)  # its connections are closed below
         models, clients = list(self._models.values()), list(self._clients.values())
-        for kept in (self._models, self._given, self._clients, self._retrievers):
+        for kept in (self._models, self._given, self._clients, self._retrievers, self.queues):
             kept.clear()
         self._ledger = None
         async with AsyncExitStack() as closing:  # the last one pushed is closed first
@@ -305,6 +314,7 @@ class LocalRuntime:
         )
         bounded, parallel = DeadlineModel(adapter, deadlines), self._parallel(engine)
         scheduled = ScheduledModel(bounded, scheduler, parallel=parallel, engine=adapter)
+        self.queues[adapter.name] = scheduled
         recorder = Recorder(ledger=self.ledger, costs=self.costs, meter=self._meter(engine), spans=self.spans)
         recorded = RecordedModel(scheduled, recorder, remote=self._is_remote(adapter.name))
         breaker = self._breakers.setdefault(host, host_breaker(host))

@@ -67,6 +67,7 @@ async def _examine() -> list[Finding]:
         _check_data,
         _check_engine,
         _check_models,
+        _check_memory,
         _check_network,
     )
     try:
@@ -176,6 +177,22 @@ async def _check_models(project: "Project", runtime: "LocalRuntime") -> list[Fin
             )
         )
     return findings
+
+
+async def _check_memory(project: "Project", runtime: "LocalRuntime") -> list[Finding]:
+    if await runtime.ollama_version() is None:
+        return []
+    del project
+    return [
+        Finding(
+            level="wrong",
+            what=f"{1 - each.vram_bytes / each.size_bytes:.0%} of {each.name} does not fit the GPU",
+            why="the CPU computes that part, so that every answer takes much longer",
+            mend="`ollama stop` another model, take a smaller one, or lower num_ctx in [ollama] of shoal.toml",
+        )
+        for each in await runtime.ollama_memory.ps()
+        if each.vram_bytes and each.size_bytes and each.vram_bytes < each.size_bytes
+    ]
 
 
 async def _check_network(project: "Project", runtime: "LocalRuntime") -> list[Finding]:

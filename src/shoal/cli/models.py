@@ -1,9 +1,10 @@
-"""`shoal models`: what is there, and how to get the rest: list, pull, push, rm."""
+"""`shoal models`: what is there, and how to get the rest: list, pull, push, rm. The others: `memory`."""
 
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from shoal.cli import memory
 from shoal.cli.output import AsJson, console, print_json, run_async
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ __all__ = ["app"]
 T = TypeVar("T")
 app = typer.Typer(help="List, fetch, push and remove models.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="engine:model or an alias, e.g. embedded:smollm2:135m.")]
+
+
+app.command("ps")(memory.ps)
+app.command("warm")(memory.warm)
+app.command("plan")(memory.plan)
 
 
 @app.command("list")

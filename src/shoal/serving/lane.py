@@ -13,9 +13,10 @@ from shoal.serving.task import Costs, Load, Task
 __all__ = ["AMORTISE", "NEVER", "Lane", "Rank"]
 
 NEVER = float("inf")
-AMORTISE = 1.0
-"""A visit that somebody else wants to end goes on for this many times what it took to begin it. With 1, at
-most half of the time goes into switching however many wait; see benchmarks/schedule_sim.py."""
+AMORTISE = 6.0
+"""A visit that somebody else wants to end goes on for this many times what it took to begin it, or for
+`max_wait_s` if that is less. With more to do than can be done, 1 to 2 let the 99th percentile of the wait grow
+three to nine times; from 6 on little changes (benchmarks/schedule_sim.py --constants)."""
 FEW = 32
 """Stale entries that are not worth clearing."""
 

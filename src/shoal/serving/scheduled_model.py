@@ -80,7 +80,7 @@ class ScheduledModel:
     async def _ask(self, request: ChatRequest, scope: Scope) -> AsyncGenerator[ChatEvent]:
         clock = self._scheduler.clock
         arrived, response = clock(), None
-        lane = self._lane or await self._identify()
+        lane = self._lane or await self.identify()
         task = Task(
             load=lane.load,
             prefix=request.adapter or request.messages[:1],
@@ -100,7 +100,7 @@ class ScheduledModel:
             queue_s = add_known(response.usage.queue_s, began - arrived)
             yield replace(response, usage=replace(response.usage, queue_s=queue_s))
 
-    async def _identify(self) -> Lane:
+    async def identify(self) -> Lane:
         """The queue of the model's load.
 
         Raises:
