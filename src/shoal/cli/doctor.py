@@ -188,7 +188,7 @@ async def _check_memory(project: "Project", runtime: "LocalRuntime") -> list[Fin
             level="wrong",
             what=f"{1 - each.vram_bytes / each.size_bytes:.0%} of {each.name} does not fit the GPU",
             why="the CPU computes that part, so that every answer takes much longer",
-            mend="`ollama stop` another model, take a smaller one, or lower num_ctx in [ollama] of shoal.toml",
+            mend="`ollama stop` another model, take a smaller one, or lower num_ctx in [ollama]",
         )
         for each in await runtime.ollama_memory.ps()
         if each.vram_bytes and each.size_bytes and each.vram_bytes < each.size_bytes
