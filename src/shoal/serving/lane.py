@@ -15,8 +15,8 @@ __all__ = ["AMORTISE", "NEVER", "Lane", "Rank"]
 NEVER = float("inf")
 AMORTISE = 6.0
 """A visit that somebody else wants to end goes on for this many times what it took to begin it, or for
-`max_wait_s` if that is less. With more to do than can be done, 1 to 2 let the 99th percentile of the wait grow
-three to nine times; from 6 on little changes (benchmarks/schedule_sim.py --constants)."""
+`max_wait_s` if that is less. With more to do than can be done, 1 to 2 let the 99th percentile of the wait
+grow three to nine times; from 6 on little changes (benchmarks/schedule_sim.py --constants)."""
 FEW = 32
 """Stale entries that are not worth clearing."""
 
