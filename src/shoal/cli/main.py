@@ -21,6 +21,7 @@ from shoal.cli import (
     index,
     init,
     models,
+    replay,
     router,
     run,
     runs,
@@ -49,6 +50,7 @@ app.add_typer(evaluate.app, name="eval", help="Learn from some rows, measure on 
 app.command("calibrate")(calibrate.calibrate)
 app.command("runs")(runs.runs)
 app.command("trace")(trace.trace)
+app.command("replay")(replay.replay)
 app.command("graph")(graph.graph)
 app.add_typer(cache.app, name="cache", help="The answers that were kept: how many, and forget them.")
 
