@@ -13,6 +13,7 @@ from shoal.cli.output import AsJson, console, print_json, run_async, seconds, st
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from shoal.cli.demo_decisions import DecisionRow
     from shoal.cli.demo_totals import DemoTotals
     from shoal.graphs import Result, Step
     from shoal.project import Project
@@ -38,6 +39,7 @@ def demo(
 
 
 async def _demo(inbox: Path | None, *, engine: str | None, limit: int | None, as_json: bool) -> None:
+    from shoal.cli.demo_decisions import decisions
     from shoal.cli.demo_totals import add_up
     from shoal.cli.provisioning import provide_models
     from shoal.project import open_project
@@ -51,9 +53,12 @@ async def _demo(inbox: Path | None, *, engine: str | None, limit: int | None, as
         await _open_knowledge(team, out)
         results = await _answer_all(team.run, texts, None if as_json else out)
         totals = add_up(project, team, results)
+        records = [team.runtime.ledger.run(result.run_id) for result in results]
+        decided = decisions(records, has_large=team.large is not None)
     if as_json:
-        print_json({"results": results, "totals": totals})
+        print_json({"results": results, "decisions": decided, "totals": totals})
     else:
+        _show_decisions(out, decided)
         _show_totals(out, totals, project)
 
 
@@ -101,16 +106,30 @@ def _show_step(out: "Console", number: int, step: "Step") -> None:
         f" {usd(step.cost_usd):>9}",
     )
     out.print(line, soft_wrap=True)
-    width = max(40, out.width - 6)
     for mark, text, style in (("?", step.subtask, "bold"), ("!", _last_word(step), "")):
-        shown = " ".join(text.split())
-        shown = shown if len(shown) <= width else shown[: width - 1] + "…"
-        out.print(f"    {mark} {shown}", style=style, markup=False, soft_wrap=True)
+        out.print(f"    {mark} {_shorten(text, out.width)}", style=style, markup=False, soft_wrap=True)
 
 
 def _last_word(step: "Step") -> str:
     """The answer, or why there is none."""
     return step.text if step.status == "accepted" else step.why
+
+
+def _show_decisions(out: "Console", decided: "Sequence[DecisionRow]") -> None:
+    out.print("\nwhat the policy decided", style="bold")
+    for row in decided:
+        out.print(f"{row.action:<9} {row.times:>3}  {row.meaning}", markup=False, soft_wrap=True)
+        for mark, text in (("?", row.example), ("!", row.why)):
+            if text:
+                out.print(
+                    f"    {mark} {_shorten(text, out.width)}", style="dim", markup=False, soft_wrap=True
+                )
+
+
+def _shorten(text: str, width: int) -> str:
+    """On one line of the terminal, behind a mark."""
+    shown, room = " ".join(text.split()), max(40, width - 6)
+    return shown if len(shown) <= room else shown[: room - 1] + "…"
 
 
 def _show_totals(out: "Console", totals: "DemoTotals", project: "Project") -> None:
@@ -139,7 +158,7 @@ def _show_totals(out: "Console", totals: "DemoTotals", project: "Project") -> No
     out.print(
         f"large only would have cost {usd(totals.large_only_usd)}: {totals.large_only_method}", style="dim"
     )
-    out.print("~ uncalibrated: orders answers, promises no rate", style="dim")
+    out.print("~ uncertified: it orders answers and promises no rate; shoal calibrate ROWS does", style="dim")
     out.print(
         f"ledger: {project.settings.data_path} · shoal runs · shoal trace RUN", style="dim", soft_wrap=True
     )

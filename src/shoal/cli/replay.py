@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shoal.cli.output import AsJson, console, print_json, usd
+from shoal.cli.runs import open_ledger
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,11 +46,9 @@ def replay(  # noqa: PLR0913 (options of a command)
     """Decide recorded runs again under other terms, without asking a model."""
     from shoal.evaluation.replay import replay as decide_again
     from shoal.project import open_project
-    from shoal.runtime import LEDGER
-    from shoal.tracing.ledger_read import LedgerReader
 
     project = open_project()
-    ledger = LedgerReader(project.settings.data_path / LEDGER)
+    ledger = open_ledger()
     ids = runs or [row.id for row in ledger.runs(limit=limit)]
     found = decide_again(
         [ledger.run(one) for one in ids],

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shoal.cli.judgement import show_escalations, show_judgement
 from shoal.cli.output import AsJson, console, print_json, seconds, tokens, usd
 from shoal.cli.runs import open_ledger
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from shoal.tracing.effect import EffectRow
-    from shoal.tracing.record import CallRow, RunRecord, StepRow
+    from shoal.tracing.record import CallRow, RunRecord
     from shoal.tracing.timeline import TimelineRow
 
 __all__ = ["trace"]
@@ -40,7 +41,9 @@ def trace(
         out.print(f"first token shown after {seconds(record.run.first_shown_s)}")
     _print_waterfall(out, record)
     for step in record.steps:
-        _print_step(out, step)
+        if step.reason:
+            show_judgement(out, step)
+    show_escalations(out, record)
     for call in record.calls:
         _print_call(out, call)
     if record.calls:
@@ -59,14 +62,6 @@ def _print_waterfall(out: "Console", record: "RunRecord") -> None:
         out.print(_draw(row, scale), soft_wrap=True)
     legend = "  ".join(f"[{style}]█[/] {name}" for name, style in SEGMENT_STYLES.items())
     out.print(f"\n{legend}")
-
-
-def _print_step(out: "Console", step: "StepRow") -> None:
-    if step.reason:
-        sure = "confidence unknown" if step.confidence is None else f"confidence {step.confidence:.2f}"
-        named = "calibrated" if step.calibrated else "uncalibrated"
-        out.print(f"{step.subtask_id or '-'} {step.agent or 'nobody'}: {step.action} · {sure}, {named}")
-        out.print(f"  {step.reason}", style="dim", markup=False, soft_wrap=True)
 
 
 def _print_call(out: "Console", call: "CallRow") -> None:

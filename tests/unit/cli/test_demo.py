@@ -56,3 +56,16 @@ def test_an_inbox_that_is_not_there(shoal: Shoal) -> None:
     done = shoal("demo", "absent.jsonl")
     assert done.returncode == 1
     assert "absent.jsonl cannot be read" in done.stderr
+
+
+def test_it_shows_what_the_policy_decided_with_a_case_of_each(shoal: Shoal, project: Path) -> None:
+    texts = ["Read the number of order A7", "Read the number of the order"]
+    inbox = write(project, *(json.dumps({"text": text}) for text in texts))
+    decided = {row["action"]: row for row in json.loads(shoal("demo", inbox, "--json").stdout)["decisions"]}
+    assert list(decided) == ["accept", "repair", "escalate", "abstain"]
+    assert (decided["accept"]["times"], decided["accept"]["example"]) == (1, texts[0])
+    assert (decided["abstain"]["times"], decided["abstain"]["example"]) == (1, texts[1])
+    assert decided["repair"]["why"] == "No answer had to be given again."
+    assert "1 of the flagged ones would be sent on" in decided["escalate"]["why"]
+    shown = shoal("demo", inbox).stdout
+    assert "what the policy decided" in shown
