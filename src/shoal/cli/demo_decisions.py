@@ -43,7 +43,7 @@ def decisions(records: Sequence["RunRecord"], *, has_large: bool) -> tuple[Decis
             wished = sum(step.action == "abstain" and step.agent is not None for step in steps)
             why = "No answer had to be sent on."
             if not has_large and wished:
-                why = f"{wished} of the flagged ones would be sent on if shoal.toml named a larger model (large)."
+                why = f"{wished} of the flagged ones would be sent on, had shoal.toml a larger model (large)."
         rows.append(DecisionRow(action=action, meaning=meaning, times=len(cases), example=text, why=why))
     return tuple(rows)
 
