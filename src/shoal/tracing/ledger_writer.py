@@ -9,6 +9,7 @@ import asyncio
 import sqlite3
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -43,21 +44,17 @@ class _Ticket:
 
 @final
 class LedgerWriter:
-    """Takes over the connection: no other thread may use it afterwards."""
+    """Takes over the connection: no other thread may use it afterwards.
+
+    One that is forgotten without `aclose` ends all the same: its thread knows the desk only, not the writer.
+    """
 
     def __init__(self, db: sqlite3.Connection, path: Path, *, lock_wait_s: float = LOCK_WAIT_S) -> None:
-        self._db = db
-        self._path = path
-        self._inode = path.stat().st_ino
-        self._lock_wait_s = lock_wait_s
-        lock = threading.Lock()
-        self._has_work = threading.Condition(lock)
-        self._has_room = threading.Condition(lock)
-        self._queue: deque[_Ticket] = deque()
-        self._is_closed = False
+        self._desk = _Desk(db, path, lock_wait_s)
         # A daemon: a program that forgets to close still ends. What it was told is done, is committed.
-        self._thread = threading.Thread(target=self._run, name="shoal-ledger", daemon=True)
+        self._thread = threading.Thread(target=self._desk.run, name="shoal-ledger", daemon=True)
         self._thread.start()
+        self._close = weakref.finalize(self, self._desk.close)
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` inside a transaction and return its value once that is committed.
@@ -69,6 +66,31 @@ class LedgerWriter:
             StorageLocked: another process held the lock too long.
             StorageError: disk full, read-only, damaged, moved away, or the ledger is closed.
         """
+        return await self._desk.write(work)
+
+    async def aclose(self) -> None:
+        """Commit what was asked for, then close the file. Idempotent."""
+        self._close()
+        await asyncio.to_thread(self._thread.join)
+
+
+@final
+class _Desk:
+    """What waits to be written, and the connection it is written to."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path, lock_wait_s: float) -> None:
+        self._db = db
+        self._path = path
+        self._inode = path.stat().st_ino
+        self._lock_wait_s = lock_wait_s
+        # Reentrant: `close` may come from the garbage collector, in a thread that holds it.
+        lock = threading.RLock()
+        self._has_work = threading.Condition(lock)
+        self._has_room = threading.Condition(lock)
+        self._queue: deque[_Ticket] = deque()
+        self._is_closed = False
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
         ticket = _Ticket(work, loop, done, time.monotonic())
@@ -77,13 +99,12 @@ class LedgerWriter:
             await asyncio.to_thread(self._admit, ticket, wait=True)
         return await done
 
-    async def aclose(self) -> None:
-        """Commit what was asked for, then close the file. Idempotent."""
+    def close(self) -> None:
+        """Take nothing more; what was asked for is still committed."""
         with self._has_work:
             self._is_closed = True
             self._has_work.notify_all()
             self._has_room.notify_all()
-        await asyncio.to_thread(self._thread.join)
 
     def _admit(self, ticket: _Ticket, *, wait: bool) -> bool:
         """Give it a place in the queue; False = there is none, and it would not wait."""
@@ -98,7 +119,8 @@ class LedgerWriter:
             self._has_work.notify()
             return True
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """The thread's work, until the desk is closed and empty."""
         waiting: list[_Ticket] = []
         try:
             self._db.execute(f"PRAGMA busy_timeout={LOCK_SLICE_MS}")

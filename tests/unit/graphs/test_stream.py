@@ -209,6 +209,30 @@ async def test_a_reader_who_never_reads_holds_up_nothing_and_piles_up_nothing(ma
     assert names(left) == ["Judged", "Answered"], "what nobody saw need not be taken back"
 
 
+@pytest.mark.parametrize("mode", ["commit", "live"])
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_a_stream_ends_where_a_person_is_asked(
+    settings: Settings, mode: StreamMode, allowed: bool
+) -> None:
+    small, large = ScriptedModel(lambda _: "poor"), ScriptedModel(GOOD, name="ollama:big:120b-cloud")
+    async with Team(
+        [Agent("one", job="Do one.", model=small, checks=[is_good])],
+        large=large,
+        router=FixedRouter(["one"]),
+        escalation=Escalation(consent="ask"),
+        settings=settings,
+    ) as team:
+        events = await listen(team, "one apple", mode)
+        waiting = fold(events)
+        assert isinstance(events[-1], Answered)
+        assert waiting == events[-1].result
+        assert waiting.status == "waiting"
+        assert shown(events) == {}
+        assert large.requests == []
+        result = await team.resume(waiting.run_id, consent=allowed)
+    assert result.status == ("done" if allowed else "flagged")
+
+
 TURNS = st.sampled_from(
     [
         GOOD,

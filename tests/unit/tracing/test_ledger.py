@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import math
 import sqlite3
 import threading
@@ -220,3 +221,14 @@ async def test_the_file_is_plain_sqlite(ledger: Ledger, path: Path, run: RunRow)
     db = sqlite3.connect(path)
     assert db.execute("SELECT team, status FROM runs").fetchall() == [("desk", "accepted")]
     db.close()
+
+
+async def test_a_ledger_that_is_forgotten_leaves_no_thread(path: Path) -> None:
+    before = set(threading.enumerate())
+    ledger = Ledger.open(path)
+    await ledger.begin_run(RunRow(id="r", team="t", input="", started_at=0.0))
+    (thread,) = set(threading.enumerate()) - before
+    del ledger
+    gc.collect()
+    await asyncio.to_thread(thread.join, 10)
+    assert not thread.is_alive()
