@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+DATA ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-train lint type bench bench-streaming bench-serving lock clean
+.PHONY: help demo test test-train lint type bench bench-streaming bench-router bench-serving lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +37,9 @@ bench-streaming: $(VENV)/dev.stamp ## how much later the first streamed token is
 ENGINE ?= fake
 bench-serving: $(VENV)/dev.stamp ## what the scheduler is worth; ENGINE=fake, embedded or ollama
 	$(BIN)/python benchmarks/serving.py --engine $(ENGINE)
+
+bench-router: $(VENV)/dev.stamp ## the router's targets on public data, and its peers beside it; data in DATA
+	$(BIN)/python benchmarks/router.py $(DATA)
 
 lock: $(VENV)/dev.stamp ## resolve the dependencies anew into requirements/
 	sh requirements/lock.sh $(BIN)/python

@@ -84,6 +84,8 @@ async def _answer_all(run: Any, texts: Sequence[str], out: "Console | None") -> 
         for number, task in enumerate(tasks, start=1):
             result = await task
             if out is not None:
+                if len(result.steps) > 1:
+                    out.print(f"{number:>3} split into {len(result.steps)} parts", style="dim")
                 for step in result.steps:
                     _show_step(out, number, step)
     finally:  # one that fails ends the demo with its own error, and the others with it
@@ -101,7 +103,7 @@ def _show_step(out: "Console", number: int, step: "Step") -> None:
     line = Text.assemble(
         (f"{number:>3} ", "dim"),
         (f"{status:<9}", status_style(status)),
-        f" {step.agent or '-':<18} {sure:<5} {step.model or '-':<24}",
+        f" {step.agent or 'nobody':<18} {sure:<5} {step.model or '-':<24}",
         f" {seconds(step.latency_s):>8} {tokens(step.usage.input_tokens, step.usage.output_tokens):>8}",
         f" {usd(step.cost_usd):>9}",
     )
@@ -153,7 +155,11 @@ def _show_totals(out: "Console", totals: "DemoTotals", project: "Project") -> No
         )
     out.print(table)
     took = f"p50 {seconds(totals.latency_p50_s)} · p95 {seconds(totals.latency_p95_s)}"
-    out.print(f"\nkept local {totals.kept_local:.0%} · flagged {totals.flagged} · {took}")
+    out.print(
+        f"\n{totals.split} of {totals.messages} messages were split"
+        f" · for {totals.nobody} subtasks there is no agent"
+    )
+    out.print(f"kept local {totals.kept_local:.0%} · flagged {totals.flagged} · {took}")
     out.print(f"cost {usd(totals.cost_usd)}: {totals.cost_method}")
     out.print(
         f"large only would have cost {usd(totals.large_only_usd)}: {totals.large_only_method}", style="dim"

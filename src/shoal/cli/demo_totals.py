@@ -37,7 +37,11 @@ class AgentRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoTotals:
     messages: int
+    split: int
+    """Messages that held several requests."""
     subtasks: int
+    nobody: int
+    """Subtasks that no agent fits."""
     agents: tuple[AgentRow, ...]
     kept_local: float
     flagged: int
@@ -62,6 +66,8 @@ def add_up(project: "Project", team: "Team", results: Sequence["Result"]) -> Dem
     meters = ", ".join(sorted({call.energy_method for call in calls}))
     return DemoTotals(
         messages=len(results),
+        split=sum(len(result.steps) > 1 for result in results),
+        nobody=sum(step.agent is None for step in steps),
         subtasks=len(steps),
         agents=tuple(_row(name, [s for s in steps if (s.agent or "nobody") == name]) for name in names),
         kept_local=overall.kept_local,

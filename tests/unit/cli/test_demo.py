@@ -35,6 +35,29 @@ def test_the_table_shows_every_agent_and_where_the_ledger_is(shoal: Shoal, proje
     assert str(project / ".shoal") in done.stdout
 
 
+def test_what_was_split_and_what_nobody_is_there_for_is_said(shoal: Shoal, project: Path) -> None:
+    (project / "router").mkdir()
+    rows = [(f"read the number of order A{n}", "orders") for n in range(5)]
+    rows += [
+        (f"write {word} in capital letters", "shouter") for word in ("hello", "this", "my name", "it", "yes")
+    ]
+    rows += [
+        (text, None) for text in ("what is the weather like", "how tall is the Eiffel tower", "tell a joke")
+    ]
+    examples = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows)
+    (project / "router" / "examples.jsonl").write_text(examples)
+    inbox = write(
+        project,
+        '{"text": "Read the number of order A7 and then write hello in capital letters"}',
+        '{"text": "why do volcanoes erupt under the sea"}',
+    )
+    done = shoal("demo", inbox)
+    assert done.returncode == 0, done.stderr
+    assert "1 split into 2 parts" in done.stdout
+    assert "1 of 2 messages were split · for 1 subtasks there is no agent" in done.stdout
+    assert " nobody " in done.stdout
+
+
 @pytest.mark.parametrize("line", ["not json", "[]", '{"text": "  "}'])
 def test_a_line_that_is_no_message_is_named(shoal: Shoal, project: Path, line: str) -> None:
     done = shoal("demo", write(project, '{"text": "Read order A7"}', "", line))
