@@ -91,6 +91,8 @@ class LayeredMiniLM:
                 # Weighted by length, so that a last window of three tokens does not count like a full one.
                 sums[row] += max(1, len(window)) * layers
         shares = np.sqrt(np.array(list(LAYERS.values())) / sum(LAYERS.values()))
+        if len(batches) > 1:
+            release_freed_memory()  # a hundred megabytes after some hundred texts
         joined = _unit(sums) * shares[:, None].astype(np.float32)
         return joined.reshape(len(texts), len(LAYERS) * HIDDEN).astype(np.float16)
 

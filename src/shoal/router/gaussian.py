@@ -22,6 +22,8 @@ PRIOR_ROWS = 3.0
 NARROWEST = 0.01
 """Least sum of variances; the rows are of length 1. A class may have but one row, or the same one often."""
 FARTHEST = 10_000.0
+CHUNK = 2_048
+"""Rows worked on at a time: bounds the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +48,21 @@ class Gaussians:
         return np.clip(found, -FARTHEST, FARTHEST)
 
 
-def fit_gaussians(rows: Rows, labels: NDArray[np.intp], classes: int) -> Gaussians:
-    """Fit on (n, dimension) rows; a class without rows sits in the middle of everything."""
-    count, dimension = rows.shape
-    middle = rows.mean(axis=0)
-    sizes = np.bincount(labels, minlength=classes)
-    sums = np.zeros((classes, dimension), np.float32)
-    np.add.at(sums, labels, rows)
+def fit_gaussians(
+    rows: NDArray[np.floating], labels: NDArray[np.intp], classes: int, use: NDArray[np.bool_]
+) -> Gaussians:
+    """Fit on the (n, dimension) rows flagged in `use`; a class without rows sits in the middle of all."""
+    dimension = rows.shape[1]
+    sums, total = np.zeros((classes, dimension), np.float32), np.zeros((dimension, dimension), np.float32)
+    for at in range(0, len(rows), CHUNK):
+        taken = use[at : at + CHUNK]
+        part = rows[at : at + CHUNK][taken].astype(np.float32)
+        np.add.at(sums, labels[at : at + CHUNK][taken], part)
+        total += part.T @ part
+    sizes = np.bincount(labels[use], minlength=classes)
+    count, middle = int(sizes.sum()), sums.sum(axis=0) / sizes.sum()
     means = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], middle)
     # Both scatters from one product: that within classes is the total less that of the class means.
-    total = rows.T @ rows
     within = total - (means * sizes[:, None]).T @ means
     share = PRIOR_ROWS * dimension / (PRIOR_ROWS * dimension + count)
     inner = _inverse(within / max(1, count - int((sizes > 0).sum())), share)

@@ -48,7 +48,9 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:
     return odds / odds.sum(axis=-1, keepdims=True)
 
 
-def fit_softmax(rows: Rows, labels: NDArray[np.intp], classes: int, use: NDArray[np.bool_]) -> LinearHead:
+def fit_softmax(
+    rows: NDArray[np.floating], labels: NDArray[np.intp], classes: int, use: NDArray[np.bool_]
+) -> LinearHead:
     """Fit on the rows flagged in `use`.
 
     Args:
@@ -67,7 +69,7 @@ def fit_softmax(rows: Rows, labels: NDArray[np.intp], classes: int, use: NDArray
         head = _unflatten(flat, dimension, classes)
         loss, slope = 0.0, np.zeros((dimension + 1, classes), np.float64)
         for chunk in chunks:
-            part, truth = rows[chunk][use[chunk]], labels[chunk][use[chunk]]
+            part, truth = rows[chunk][use[chunk]].astype(np.float32), labels[chunk][use[chunk]]
             p = softmax(head.logits(part))
             at, share = np.arange(len(truth)), shares[truth]
             loss -= float(share @ np.log(np.maximum(p[at, truth], 1e-30), dtype=np.float64))

@@ -69,7 +69,11 @@ class Neighbours:
         return np.where(np.isfinite(result), result, np.where(np.isfinite(lowest), lowest, 0.0))
 
 
-def build_neighbours(rows: Rows, labels: NDArray[np.intp], classes: int) -> Neighbours:
-    order = np.argsort(labels, kind="stable")
+def build_neighbours(
+    rows: NDArray[np.floating], labels: NDArray[np.intp], classes: int, use: NDArray[np.bool_]
+) -> Neighbours:
+    """Of the (n, dimension) rows flagged in `use`."""
+    used = np.flatnonzero(use)
+    order = used[np.argsort(labels[used], kind="stable")]
     starts = np.searchsorted(labels[order], np.arange(classes + 1))
-    return Neighbours(rows[order].astype(np.float16), order, starts)
+    return Neighbours(rows.astype(np.float16, copy=False)[order], order, starts)

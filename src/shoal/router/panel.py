@@ -90,12 +90,14 @@ def _candidates(logits: NDArray[np.floating]) -> NDArray[np.intp]:
     return np.argpartition(-logits, count - 1, axis=1)[:, :count]
 
 
-def fit_panel(rows: Rows, labels: NDArray[np.intp], classes: int, use: NDArray[np.bool_]) -> Panel:
+def fit_panel(
+    rows: NDArray[np.floating], labels: NDArray[np.intp], classes: int, use: NDArray[np.bool_]
+) -> Panel:
     """Fit on the rows flagged in `use`."""
     return Panel(
         head=fit_softmax(rows, labels, classes, use),
-        gaussians=fit_gaussians(rows[use], labels[use], classes),
-        neighbours=build_neighbours(rows[use], labels[use], classes),
+        gaussians=fit_gaussians(rows, labels, classes, use),
+        neighbours=build_neighbours(rows, labels, classes, use),
     )
 
 

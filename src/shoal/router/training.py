@@ -53,7 +53,7 @@ class Trained:
 
     def project(self, vectors: NDArray[np.float16]) -> NDArray[np.float32]:
         """(n, width) to (n, dimension), where the panel looks."""
-        return _project(vectors, self.projection)
+        return product(vectors.astype(np.float32), self.projection)
 
 
 def train(
@@ -126,7 +126,7 @@ def deal(labels: NDArray[np.intp], rows: int, *, seed: int, count: int) -> list[
 
 
 def _judge_fold(
-    rows: NDArray[np.float32], labels: NDArray[np.intp], classes: int, out: NDArray[np.bool_]
+    rows: NDArray[np.float16], labels: NDArray[np.intp], classes: int, out: NDArray[np.bool_]
 ) -> Evidence:
     return _look(fit_panel(rows, labels, classes, ~out), rows[out], classes)
 
@@ -136,11 +136,11 @@ def _judge_tuned_fold(fold: Fold, labels: NDArray[np.intp], classes: int) -> Evi
     return _judge_fold(rows, labels, classes, fold.out)
 
 
-def _look(panel: Panel, rows: NDArray[np.float32], classes: int) -> Evidence:
+def _look(panel: Panel, rows: NDArray[np.float16], classes: int) -> Evidence:
     """In pieces, kept as float16."""
     seen = _empty(len(rows), classes)
     for at in range(0, len(rows), CHUNK):
-        seen.put(slice(at, at + CHUNK), panel.look(rows[at : at + CHUNK]))
+        seen.put(slice(at, at + CHUNK), panel.look(rows[at : at + CHUNK].astype(np.float32)))
     return seen
 
 
@@ -148,9 +148,9 @@ def _empty(count: int, classes: int) -> Evidence:
     return Evidence(*(np.zeros((count, classes), np.float16) for _ in range(3)))
 
 
-def _project(vectors: NDArray[np.float16], projection: NDArray[np.float32]) -> NDArray[np.float32]:
-    pieces = [
-        product(vectors[at : at + CHUNK].astype(np.float32), projection)
-        for at in range(0, len(vectors), CHUNK)
-    ]
-    return np.concatenate([np.empty((0, projection.shape[1]), np.float32), *pieces])
+def _project(vectors: NDArray[np.float16], projection: NDArray[np.float32]) -> NDArray[np.float16]:
+    """In pieces, kept as float16."""
+    rows = np.empty((len(vectors), projection.shape[1]), np.float16)
+    for at in range(0, len(vectors), CHUNK):
+        rows[at : at + CHUNK] = product(vectors[at : at + CHUNK].astype(np.float32), projection)
+    return rows

@@ -31,7 +31,7 @@ def test_rows_out_of_use_change_nothing() -> None:
 
 
 def test_likeness_is_the_mean_cosine_of_the_nearest() -> None:
-    neighbours = build_neighbours(ROWS, LABELS, 5)
+    neighbours = build_neighbours(ROWS, LABELS, 5, ALL)
     everybody = np.tile(np.arange(5), (len(ROWS), 1))
     found = neighbours.likeness(ROWS, everybody)
     cosines = ROWS @ ROWS.astype(np.float16).astype(np.float32).T
@@ -44,7 +44,7 @@ def test_likeness_is_the_mean_cosine_of_the_nearest() -> None:
 def test_typicality_is_the_relative_mahalanobis_distance() -> None:
     many = np.tile(ROWS, (200, 1))  # so many that the prior counts for little
     labels = np.tile(LABELS, 200)
-    found = fit_gaussians(many, labels, 4).typicality(ROWS)
+    found = fit_gaussians(many, labels, 4, np.ones(len(many), np.bool_)).typicality(ROWS)
     means = np.stack([ROWS[which == LABELS].mean(axis=0) for which in range(4)])
     far = squared_lengths(ROWS - ROWS.mean(axis=0), ROWS - ROWS.mean(axis=0))
     near = np.stack([squared_lengths(ROWS - mean, ROWS - means[LABELS]) for mean in means], axis=1)
