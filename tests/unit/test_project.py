@@ -140,3 +140,13 @@ def test_without_a_project_it_is_the_shipped_one_and_its_data_goes_to_the_user(
     project = open_project(tmp_path)
     assert project.root == starter_root()
     assert project.settings.data_path == tmp_path / "share" / "shoal"
+
+
+def test_a_router_kept_by_an_older_version_is_learnt_anew(root: Path) -> None:
+    first = open_project(root)
+    decision = first.router.decide("do one")
+    manifest = first.settings.data_path / "router" / "router.json"
+    kept = manifest.read_text("utf-8")
+    _ = manifest.write_text(kept.replace('"version": 3', '"version": 2'), encoding="utf-8")
+    assert open_project(root).router.decide("do one") == decision
+    assert manifest.read_text("utf-8") == kept

@@ -95,8 +95,9 @@ def fit_judgement(
     sharpness = _fit_sharpness(evidence.rows(classes), labels[classes])
     draft = replace(uncalibrated_judgement(), sharpness=sharpness)
     known = labels < agents
-    inside = _best_signals(draft, evidence.rows(known), agents)
-    made_up = _best_signals(draft, evidence.rows(known), agents, without=labels[known])
+    in_scope = evidence.rows(known)
+    inside = _best_signals(draft, in_scope, agents)
+    made_up = _best_signals(draft, in_scope, agents, without=labels[known])
     beyond = _best_signals(draft, evidence.rows(~known), agents)
 
     centre, spread = inside.mean(axis=0), inside.std(axis=0) + 1e-9
@@ -110,7 +111,7 @@ def fit_judgement(
         offset=offset,
         calibrated=True,
     )
-    return with_threshold(judgement, evidence.rows(known), agents)
+    return with_threshold(judgement, in_scope, agents)
 
 
 def out_of_scope_share(validation: NDArray[np.intp], agents: int) -> float:
