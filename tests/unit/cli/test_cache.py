@@ -57,7 +57,6 @@ def test_a_hit_is_marked_and_what_is_kept_can_be_seen_and_forgotten(shoal: Shoal
     assert json.loads(shoal("cache", "show", "--json").stdout)["answers"] == 1
     assert shoal("cache", "clear").stdout.startswith("1 answers forgotten")
     assert shoal("cache", "show").stdout.startswith("0 answers")
-    assert "answer cache" not in shoal("doctor").stdout
 
 
 def test_trace_shows_what_a_call_waited_and_worked_and_what_is_unknown(shoal: Shoal) -> None:
