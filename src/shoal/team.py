@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from shoal.agents import Agent, prompt_digest, schema_digest
+from shoal.agents import Agent, Probe, prompt_digest, schema_digest
 from shoal.config import Settings, find_root, load_settings
 from shoal.core.errors import ConfigError, UnknownName
 from shoal.core.model_name import parse_model_name
@@ -201,6 +201,7 @@ class Team:
             router=self.router,
             runtime=live.runtime,
             judge=Policy(self._escalation),
+            probe=self._probe,
             large=large.model if large else None,
             grader=grader,
             only=agent,
@@ -247,6 +248,10 @@ class Team:
     def _certificates_path(self) -> Path:
         return self.settings.data_path / "certificates"
 
+    @property
+    def _probe(self) -> Probe:
+        return Probe(samples=self._escalation.samples, self_check=self._escalation.self_check)
+
     def _digests(self) -> dict[str, Digests]:
         """Of the agents as they are, apart from their models."""
         router = self.router.digest
@@ -261,7 +266,14 @@ class Team:
 
         certificates = load_certificates(self._certificates_path, self.agents) | self._given_certificates
         judge = Policy(self._escalation, certificates=certificates, digests=self._digests())
-        return TeamParts(agents=self.agents, router=self.router, judge=judge, runtime=runtime, large=large)
+        return TeamParts(
+            agents=self.agents,
+            router=self.router,
+            judge=judge,
+            runtime=runtime,
+            probe=self._probe,
+            large=large,
+        )
 
     async def _permitted_large(self, runtime: LocalRuntime) -> "Large | None":
         """The large model, unless it is on another machine and nothing may go there.

@@ -69,6 +69,8 @@ VALUES: dict[str, Any] = {
     "escalation.max_error": 0.1,
     "escalation.confidence": 0.9,
     "escalation.threshold": 0.8,
+    "escalation.samples": 5,
+    "escalation.self_check": True,
     "escalation.consent": "ask",
     "escalation.budget.calls_per_run": 1,
 }

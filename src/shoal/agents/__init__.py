@@ -4,6 +4,7 @@ from shoal.agents.agent import Agent
 from shoal.agents.attempt import AgentEvent, Attempt, Judge, Repairing
 from shoal.agents.digest import prompt_digest, schema_digest
 from shoal.agents.loop import Task, attempt_events, check_text
+from shoal.agents.probe import Probe
 from shoal.agents.prompt import build_request
 from shoal.agents.runtime import Runtime, default_runtime
 from shoal.agents.spec import AgentSpec
@@ -16,6 +17,7 @@ __all__ = [
     "Attempt",
     "HardChecks",
     "Judge",
+    "Probe",
     "Repairing",
     "Runtime",
     "Task",

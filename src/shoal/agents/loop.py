@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic
 
 from shoal.agents.attempt import AgentEvent, Attempt, Judge, OutputT, Repairing
+from shoal.agents.probe import Probe, ask_agreement, ask_self_check
 from shoal.agents.prompt import build_repair, build_request
 from shoal.agents.runtime import Runtime
 from shoal.agents.signals import read_signals
@@ -18,13 +19,14 @@ from shoal.agents.spec import AgentSpec
 from shoal.agents.tool_use import ToolUse
 from shoal.agents.tooling import parse_step
 from shoal.agents.validation import failed_checks, parse_output
-from shoal.core.chat import ChatDelta, ChatEvent, ChatRequest, ChatResponse, Message
+from shoal.core.chat import ChatDelta, ChatEvent, ChatRequest, ChatResponse, Message, complete
 from shoal.core.decision import Decision, Judged, Signals
 from shoal.core.errors import (
     ConfigError,
     ContextOverflow,
     DeadlineExceeded,
     InputError,
+    ModelError,
     OutputInvalid,
     ShoalError,
     StorageError,
@@ -60,6 +62,8 @@ class Task(Generic[OutputT]):
     """A larger model could still be asked after this one."""
     purpose: str = "answer"
     """For the ledger: "answer", or "escalation" when the model is the large one."""
+    probe: Probe = Probe()  # noqa: RUF009  it is frozen
+    """Signals that further calls are made for."""
     place: str = ""
     """Where in its run the attempt stands, the same when the run is resumed: effects of tools are
     recorded under it."""
@@ -228,10 +232,39 @@ async def _draft(work: _Work[OutputT], draft: _Draft[OutputT]) -> AsyncGenerator
                     draft.said.append(event.text)
                     yield event
         _read(work, draft)
+        draft.signals = await _probe(work, draft)
     except (ConfigError, StorageError):
         raise
     except ShoalError as error:
         draft.failure = error
+
+
+async def _probe(work: _Work[Any], draft: _Draft[Any]) -> Signals:
+    """The signals, with those that the task pays further calls for. What cannot be measured stays unknown."""
+    probe, agent, signals, request = work.task.probe, work.task.agent, draft.signals, work.request
+    if (
+        draft.output is None
+        or signals.checks_failed
+        or request is None
+        or isinstance(agent.model, FunctionModel)
+    ):
+        return signals
+
+    async def ask(request: ChatRequest, purpose: str) -> ChatResponse:
+        with scope(purpose=purpose, attempt=work.repairs + 1, deadline=work.deadline):
+            events = work.model.stream(request)
+        async with work.in_time():
+            return await complete(events)
+
+    try:
+        if probe.self_check:
+            signals = replace(signals, self_check=await ask_self_check(request, draft.text, ask))
+        if probe.samples:
+            same = await ask_agreement(agent, request, draft.output, probe.samples, ask)
+            signals = replace(signals, agreement=same)
+    except ModelError:
+        return signals
+    return signals
 
 
 async def _look_up(work: _Work[Any]) -> tuple[Passage, ...]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from shoal.agents import Agent, Attempt, Judge, Runtime, Task, attempt_events
+from shoal.agents import Agent, Attempt, Judge, Probe, Runtime, Task, attempt_events
 from shoal.core.decision import Decision
 from shoal.core.errors import ConfigError, DeadlineExceeded, InputError, ModelError, RunError
 from shoal.core.port import ChatModel, RoutePort
@@ -54,6 +54,7 @@ class Bench:
     router: RoutePort
     runtime: Runtime
     judge: Judge
+    probe: Probe
     large: str | ChatModel | None
     """Asked for every row as well, to learn where it does better; None = not asked."""
     grader: Grader | None
@@ -213,6 +214,7 @@ async def _attempt(row: LabelledRow, agent: Agent[Any], decision: Decision, benc
         judge=bench.judge,
         decision=decision,
         purpose="calibration",
+        probe=bench.probe,
     )
     with scope(agent=agent.name):
         async with aclosing(attempt_events(task)) as events:

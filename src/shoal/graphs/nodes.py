@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from langgraph.types import Command, Send, interrupt
 
-from shoal.agents import Agent, Attempt, Judge, Repairing, Runtime, Task, attempt_events, check_text
+from shoal.agents import Agent, Attempt, Judge, Probe, Repairing, Runtime, Task, attempt_events, check_text
 from shoal.core.chat import ChatDelta
 from shoal.core.decision import Decision, Subtask
 from shoal.core.errors import RunError
@@ -44,6 +44,8 @@ class TeamParts:
     router: RoutePort
     judge: Judge
     runtime: Runtime
+    probe: Probe
+    """Signals that agents pay further calls for."""
     large: Large | None
     """Who is asked when a local answer is not good enough; None = flag it instead."""
 
@@ -143,6 +145,7 @@ class TeamNodes:
             decision=planned.decision,
             context=context,
             large=self._parts.large is not None,
+            probe=self._parts.probe,
             place=f"{agent.name}/{planned.subtask.id}",
         )
         step = begin_step(work["run_id"], agent.name, planned, agent=agent.name, escalated=False)

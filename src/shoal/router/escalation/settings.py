@@ -101,6 +101,10 @@ class Escalation:
     """How sure the promise must be, in (0, 1)."""
     threshold: float = PRIOR_THRESHOLD
     """Least confidence of an accepted answer for agents without a valid certificate, in [0, 1]."""
+    samples: int = 0
+    """Further answers of the agent's own model, compared with the first: 0 to 20, each one more call."""
+    self_check: bool = False
+    """Ask that model whether it believes its answer: one more call, of one token."""
     budget: Budget = field(default_factory=Budget)
     consent: Consent = "allow"
     """May a text go to a large model on another machine? "ask" pauses the run for a person, "never" keeps
@@ -124,6 +128,12 @@ class Escalation:
                 f"Escalation(threshold={self.threshold})",
                 why="a threshold is compared with a probability",
                 mend=f"Escalation(threshold={PRIOR_THRESHOLD})",
+            )
+        if not 0 <= self.samples <= 20:
+            raise ConfigError(
+                f"Escalation(samples={self.samples})",
+                why="an answer is compared with 0 to 20 others",
+                mend="Escalation(samples=3)",
             )
         if self.consent not in ("allow", "ask", "never"):
             raise ConfigError(
