@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-train lint type bench bench-streaming bench-router bench-serving lock clean
+.PHONY: help demo test test-train lint type bench bench-streaming bench-router bench-cascade bench-serving lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ bench-serving: $(VENV)/dev.stamp ## what the scheduler is worth; ENGINE=fake, em
 
 bench-router: $(VENV)/dev.stamp ## the router's targets on public data, and its peers beside it; data in DATA
 	$(BIN)/python benchmarks/router.py $(DATA)
+
+bench-cascade: $(VENV)/dev.stamp ## how well rows for the large model are chosen, and whether promises hold; data in DATA
+	$(BIN)/python benchmarks/cascade.py $(DATA) --pictures docs/pictures
 
 lock: $(VENV)/dev.stamp ## resolve the dependencies anew into requirements/
 	sh requirements/lock.sh $(BIN)/python

@@ -21,6 +21,7 @@ from shoal.evaluation.cascade_curve import (
     calls_to_close,
     gain_curve,
     interval,
+    oracle_scores,
 )
 from shoal.retrieval.embedder import Embedder
 from shoal.router.escalation.forecast import Forecast, fit_forecast
@@ -247,7 +248,7 @@ def _baselines(
             apgr=0.5 if len(small) and small.mean() != large.mean() else None,
         ),
         "raw_confidence": _ordered(raw, small, large, share),
-        "oracle": _ordered(large - small, small, large, share),
+        "oracle": _ordered(oracle_scores(small, large), small, large, share),
     }
 
 

@@ -11,7 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Curve", "apgr", "auroc", "calibration_error", "calls_to_close", "gain_curve", "interval"]
+__all__ = [
+    "Curve",
+    "apgr",
+    "auroc",
+    "calibration_error",
+    "calls_to_close",
+    "gain_curve",
+    "interval",
+    "oracle_scores",
+]
 
 Vector = NDArray[np.float64]
 
@@ -47,6 +56,12 @@ def gain_curve(scores: Vector, small: Vector, large: Vector) -> Curve | None:
         right.append(float(np.where(escalated, large, small).mean()))
     gap = float(large.mean() - small.mean())
     return Curve(np.array(share), (np.array(right) - float(small.mean())) / gap)
+
+
+def oracle_scores(small: Vector, large: Vector) -> Vector:
+    """The order of one who knows all outcomes. Each row has its own score: tied ones would go together."""
+    gain = large - small
+    return np.argsort(np.argsort(gain, kind="stable"), kind="stable").astype(np.float64)
 
 
 def apgr(scores: Vector, small: Vector, large: Vector) -> float | None:
