@@ -1,9 +1,10 @@
 """Evidence into probabilities: which agent, and whether any at all.
 
-Confidence is the product of two: the probability of the best class among the known ones, and the
-probability that the text belongs to a known class. Both are learnt on rows that the panel had not seen
-("out of fold"). Texts that belong nowhere are seldom among the examples, so they are made up: each row once
-more as if its own class did not exist.
+Confidence comes from two: the probability of the best class among the known ones, and the probability that
+the text belongs to a known class. Their log-odds are added up, not the probabilities multiplied: most texts
+belong somewhere for certain, and in a product the little that this says of them is lost. Both are learnt on
+rows that the panel had not seen ("out of fold"). Texts that belong nowhere are seldom among the examples, so
+they are made up: each row once more as if its own class did not exist.
 """
 
 from dataclasses import dataclass, replace
@@ -31,6 +32,8 @@ SHARPNESS_ROWS = 4_000
 LIKENESS_SCALE = 10.0
 """Brings cosines to the size of logits."""
 CHUNK = 2_048
+TINY = 1e-9
+"""Keeps log-odds finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +57,26 @@ class Judgement:
     weight: tuple[float, float, float]
     """Of each centred signal in the log-odds of being in scope."""
     offset: float
+    surety: tuple[float, float] | None
+    """Slope and offset from the summed log-odds to those of being right. None = the product is taken."""
     threshold: float
     calibrated: bool
 
     def weigh(self, evidence: Evidence, agents: int) -> Verdicts:
         """Judge; the first `agents` classes are agents, one more may stand for "out of scope"."""
         p = softmax(_mixed(evidence, self.sharpness)).astype(np.float64)
-        best = p[:, :agents].argmax(axis=1)
-        centred = _signals(evidence, best) - np.array(self.centre)
-        within = _logistic(centred @ np.array(self.weight) + self.offset)
-        classes = p * within[:, None]
-        return Verdicts(classes, best, classes[np.arange(len(best)), best])
+        at, best = np.arange(len(p)), p[:, :agents].argmax(axis=1)
+        within = (_signals(evidence, best) - np.array(self.centre)) @ np.array(self.weight) + self.offset
+        first = np.clip(p[at, best], TINY, 1 - TINY)
+        if self.surety is None:
+            confidence = first * _logistic(within)
+        else:
+            odds = within + np.log(first / (1 - first))
+            confidence = _logistic(self.surety[0] * odds + self.surety[1])
+        # The others keep their ratios, to the best as far as the whole then is no more than 1.
+        classes = p * np.minimum(confidence / first, (1 - confidence) / (1 - first))[:, None]
+        classes[at, best] = confidence
+        return Verdicts(classes, best, confidence)
 
 
 def uncalibrated_judgement() -> Judgement:
@@ -74,6 +86,7 @@ def uncalibrated_judgement() -> Judgement:
         centre=(0.0, 0.45, 0.0),
         weight=(0.0, 12.0, 0.0),
         offset=0.0,
+        surety=None,
         threshold=0.3,
         calibrated=False,
     )
@@ -103,14 +116,20 @@ def fit_judgement(
     centre, spread = inside.mean(axis=0), inside.std(axis=0) + 1e-9
     outside = [part for part in (made_up, beyond) if len(part)]
     sums = [((signals - centre) / spread).sum(axis=1) for signals in (inside, *outside)]
-    slope, offset = _fit_in_scope(sums[0], sums[1:], share)
+    slope, offset = _fit_odds(sums[0], np.ones(len(inside)), sums[1:], share)
     judgement = replace(
         draft,
         centre=_three(centre),
         weight=_three(slope / spread),
         offset=offset,
+        surety=(1.0, 0.0),
         calibrated=True,
     )
+    odds, right = _summed_odds(judgement, in_scope, labels[known], agents)
+    nobodys = [_summed_odds(judgement, in_scope, labels[known], agents, made_up=True)[0]]
+    if not known.all():
+        nobodys.append(_summed_odds(judgement, evidence.rows(~known), labels[~known], agents)[0])
+    judgement = replace(judgement, surety=_fit_odds(odds, right, nobodys, share))
     return with_threshold(judgement, in_scope, agents)
 
 
@@ -183,13 +202,35 @@ def _fit_sharpness(evidence: Evidence, labels: NDArray[np.intp]) -> tuple[float,
     return float(np.exp(middle[0])), float(np.exp(middle[1]))
 
 
-def _fit_in_scope(inside: Values, outside: list[Values], share: float) -> tuple[float, float]:
-    """Slope and offset of the log-odds of being in scope, by Newton's method.
+def _summed_odds(
+    judgement: Judgement,
+    evidence: Evidence,
+    labels: NDArray[np.intp],
+    agents: int,
+    *,
+    made_up: bool = False,
+) -> tuple[Values, Values]:
+    """Log-odds of a judgement whose surety changes nothing, and whether its best agent is the right one.
+
+    Made-up rows are as if their own class did not exist.
+    """
+    odds, right = [np.empty(0)], [np.empty(0)]
+    for at in range(0, len(evidence), CHUNK):
+        piece, own = evidence.rows(slice(at, at + CHUNK)), labels[at : at + CHUNK]
+        verdicts = judgement.weigh(piece.without(own) if made_up else piece, agents)
+        sure = np.clip(verdicts.confidence, TINY, 1 - TINY)
+        odds.append(np.log(sure / (1 - sure)))
+        right.append((verdicts.best == own).astype(np.float64))
+    return np.concatenate(odds), np.concatenate(right)
+
+
+def _fit_odds(inside: Values, right: Values, outside: list[Values], share: float) -> tuple[float, float]:
+    """Slope and offset of the log-odds of being right, by Newton's method.
 
     Real out-of-scope rows and made-up ones have halves of the share, where there are both.
     """
     x = np.concatenate([inside, *outside])
-    truth = np.concatenate([np.ones(len(inside)), *(np.zeros(len(part)) for part in outside)])
+    truth = np.concatenate([right, *(np.zeros(len(part)) for part in outside)])
     shares = [np.full(len(part), share / len(outside) / len(part)) for part in outside]
     weight = np.concatenate([np.full(len(inside), (1 - share) / len(inside)), *shares])
     design = np.stack([x, np.ones_like(x)], axis=1)

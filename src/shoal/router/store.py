@@ -32,7 +32,7 @@ from shoal.router.tuning import Tuning
 __all__ = ["SavedRouter", "digest_router", "load_router", "refused", "save_router"]
 
 FORMAT = "shoal-router"
-VERSION = 3
+VERSION = 4
 Part = TypeVar("Part", LinearHead, Gaussians, Neighbours)
 MANIFEST, ARRAYS, EXAMPLES, TUNING = "router.json", "arrays.npz", "examples.jsonl", "encoder.npz"
 
