@@ -80,14 +80,18 @@ class Judgement:
 
 
 def uncalibrated_judgement() -> Judgement:
-    """For too few examples to learn from: constants fitted on 1 to 3 examples a class of public sets."""
+    """For too few examples to learn from: constants chosen on small teams of 2 to 12 agents, out of public sets.
+
+    Their agents had a job sentence and 0 to 5 examples. From job sentences alone 20 % of in-scope messages
+    are turned away, and 72 % of those out of scope; with 2 examples an agent 5 % and 52 %.
+    """
     return Judgement(
-        sharpness=(1.7, 0.7),
-        centre=(0.0, 0.45, 0.0),
-        weight=(0.0, 12.0, 0.0),
+        sharpness=(2.5, 1.0),
+        centre=(0.0, 0.34, 0.0),
+        weight=(0.0, 16.0, 0.0),
         offset=0.0,
         surety=None,
-        threshold=0.3,
+        threshold=0.4,
         calibrated=False,
     )
 

@@ -21,7 +21,8 @@ MAX_PIECES = 8
 MIN_WORDS = 3
 """A part of fewer words ("also", "best wishes") is no request of its own."""
 AFTER_ALSO, WITHIN, AFTER_SENTENCE = 0.5, 0.8, 0.9
-"""Confidence that a cut has to add: after "and then" or "also", at a comma or an "and", at a sentence end.
+"""Confidence that a cut has to add: after "and then" or "also" or before "please", at a comma or an "and", at a
+sentence end.
 Many say in two sentences, and few in one, what is one concern."""
 SURE = 0.4
 """Least confidence of a part that stands on its own."""
@@ -30,6 +31,7 @@ WEAK = r",\s+(?:and\s+)?(?:then\s+|also\s+)*|\s+and\s+(?:then\s+|also\s+)*"
 JOINTS = re.compile(rf"\s*(?:{STRONG}|{WEAK})", re.IGNORECASE)
 STRONG_JOINTS = re.compile(rf"\s*(?:{STRONG})", re.IGNORECASE)
 ALSO = re.compile(r"\b(?:then|also)\b", re.IGNORECASE)
+PLEASE = re.compile(r"please\b", re.IGNORECASE)
 SENTENCE_END = re.compile(r"[.;?!\n]")
 
 Scorer = Callable[[Sequence[str]], Sequence[tuple[str | None, float]]]
@@ -80,7 +82,7 @@ def _best_spans(text: str, pieces: Sequence[Span], score: Scorer) -> tuple[Span,
                 if not before:
                     continue
                 earlier = max(before)
-                added += earlier.score - _cost(text[pieces[start - 1].end : span.start])
+                added += earlier.score - _cost(text, pieces[start - 1].end, span.start)
                 spans = (*earlier.spans, span)
             path = Path(added, agent, spans)
             paths[end][agent] = max(path, paths[end].get(agent, path))
@@ -96,10 +98,11 @@ def _score_spans(text: str, pieces: Sequence[Span], score: Scorer) -> Mapping[Sp
     return dict(zip(spans, score([text[span.start : span.end] for span in spans]), strict=True))
 
 
-def _cost(joint: str) -> float:
-    if ALSO.search(joint):
+def _cost(text: str, before: int, after: int) -> float:
+    """Of a cut whose joint is text[before:after]."""
+    if ALSO.search(text, before, after) or PLEASE.match(text, after):
         return AFTER_ALSO
-    return AFTER_SENTENCE if SENTENCE_END.search(joint) else WITHIN
+    return AFTER_SENTENCE if SENTENCE_END.search(text, before, after) else WITHIN
 
 
 def _pieces(text: str) -> list[Span]:
