@@ -193,9 +193,8 @@ class Team:
         live = self._here()
         large = await self._permitted_large(live.runtime) if ask_large else None
         if ask_large and large is None:
-            raise ConfigError(
-                "there is no large model that may be asked", mend='Team(large="...", ...), consent = "allow"'
-            )
+            mend = 'Team(large="...", ...), consent = "allow"'
+            raise ConfigError("there is no large model that may be asked", mend=mend)
         bench = labelling.Bench(
             agents=self.agents,
             router=self.router,

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from shoal.core.chat import ChatRequest, Message, complete
-from shoal.core.errors import ModelMissing, RequestRefused
+from shoal.core.errors import ConfigError, ModelMissing, RequestRefused
 from shoal.models.network import build_client
 from shoal.models.ollama import OllamaModel
 from shoal.models.ollama_error import from_status
@@ -75,10 +75,11 @@ class TestAdapter:
         (running,) = await OllamaMemory(client).ps()
         assert (running.name, running.num_ctx) == (NAME, NUM_CTX)
 
-    async def test_a_window_larger_than_the_model_s_is_cut_before_the_server_does(
+    async def test_a_window_larger_than_the_model_s_is_refused_before_the_server_cuts_it(
         self, client: httpx.AsyncClient
     ) -> None:
-        assert (await OllamaModel(NAME, client, num_ctx=1 << 20).describe()).num_ctx == 8192
+        with pytest.raises(ConfigError, match="trained on 8,192"):
+            _ = await OllamaModel(NAME, client, num_ctx=1 << 20).describe()
 
     async def test_alternatives_come_with_logprobs(self, model: OllamaModel) -> None:
         request = ChatRequest(messages=COUNT.messages, max_tokens=1, top_logprobs=20)

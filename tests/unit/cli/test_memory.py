@@ -36,7 +36,9 @@ def test_what_is_warmed_is_there_and_what_takes_turns_is_told(project: Path) -> 
         assert done.output == "ollama:two:1b is in memory\n", done.output
         (running,) = json.loads(runner.invoke(app, ["models", "ps", "--json"]).output)
         assert (running["model"], running["gpu_bytes"]) == ("ollama:two:1b", 9)
-        rows = json.loads(runner.invoke(app, ["models", "plan", "--json"]).output)
+        planned = runner.invoke(app, ["models", "plan", "--json"])
+        assert planned.exit_code == 0, planned.stderr or repr(planned.exception)
+        rows = json.loads(planned.stdout)
         assert {row["model"]: row["memory"] for row in rows} == {
             "ollama:one:1b": "takes turns",
             "ollama:two:1b": "takes turns",
