@@ -21,9 +21,8 @@ MAX_PIECES = 8
 MIN_WORDS = 3
 """A part of fewer words ("also", "best wishes") is no request of its own."""
 AFTER_ALSO, WITHIN, AFTER_SENTENCE = 0.5, 0.8, 0.9
-"""Confidence that a cut has to add: after "and then" or "also" or before "please", at a comma or an "and", at a
-sentence end.
-Many say in two sentences, and few in one, what is one concern."""
+"""Confidence that a cut has to add: after "and then" or "also" or before "please", at a comma or an "and", at
+a sentence end. Many say in two sentences, and few in one, what is one concern."""
 SURE = 0.4
 """Least confidence of a part that stands on its own."""
 STRONG = r"[.;?!\n]+\s+(?:and\s+)?(?:then\s+|also\s+)*"
