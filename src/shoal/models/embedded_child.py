@@ -8,7 +8,6 @@ The parent's death ends it in every case: a closed stdin says so on every system
 sends SIGTERM as well, which also ends a child that is still loading.
 """
 
-import contextlib
 import ctypes
 import json
 import os
@@ -16,8 +15,7 @@ import shutil
 import signal
 import sys
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, TextIO, TypedDict
+from typing import TYPE_CHECKING, NoReturn, TextIO, TypedDict
 
 if TYPE_CHECKING:
     from xllamacpp import CommonParams
@@ -65,16 +63,17 @@ def main() -> None:
     except RuntimeError as error:
         _say(report, {"error": str(error)})
         sys.exit(1)
-    with contextlib.suppress(SystemExit):
-        signal.signal(signal.SIGTERM, _leave)  # from here on there is a socket to remove
-        _say(report, {"error": None})
-        sys.stdin.read()
-    shutil.rmtree(Path(spec["socket"]).parent, ignore_errors=True)
+    folder = Path(spec["socket"]).parent
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: _leave(folder))  # now there is a socket to remove
+    _say(report, {"error": None})
+    sys.stdin.read()
+    _leave(folder)
+
+
+def _leave(folder: Path) -> NoReturn:
+    """Told twice where the parent dies, by stdin and by the kernel; the second may come in the middle."""
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)  # the kernel frees the model faster than llama.cpp does
-
-
-def _leave(_signal: int, _frame: FrameType | None) -> None:
-    raise SystemExit
 
 
 def _take_stdout() -> TextIO:
