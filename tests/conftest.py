@@ -1,6 +1,7 @@
 """Fixtures that more than one folder of tests uses."""
 
 import asyncio
+import sys
 from collections.abc import Generator
 from pathlib import Path
 
@@ -25,3 +26,16 @@ def embedded(smollm2_path: Path) -> Generator[EmbeddedModel]:
     model = EmbeddedModel("embedded:smollm2:135m", EngineSettings(gguf=smollm2_path, num_ctx=2048))
     yield model
     asyncio.run(model.aclose())
+
+
+@pytest.fixture
+def fresh_imports(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """A process works on one project; a test that uses this stands for a process."""
+    packages = ("agents", "tools", "graphs")
+    for name in [name for name in sys.modules if name.split(".")[0] in packages]:
+        monkeypatch.delitem(sys.modules, name)
+    path = list(sys.path)
+    yield
+    sys.path[:] = path
+    for name in [name for name in sys.modules if name.split(".")[0] in packages]:
+        del sys.modules[name]

@@ -162,8 +162,11 @@ class Project:
         except ShoalError:
             raise
         except Exception as error:  # a project's file is the user's code: anything can come out
+            marker = path.parent / "__init__.py"  # without it, an installed package of this name goes first
             raise ConfigError(
-                f"{path} cannot be imported", why=f"{type(error).__name__}: {error}", mend=f"python {path}"
+                f"{path} cannot be imported",
+                why=f"{type(error).__name__}: {error}",
+                mend=f"python {path}" if marker.exists() else f"touch {marker}",
             ) from error
         if module.__file__ is None or Path(module.__file__).resolve() != path.resolve():
             raise ConfigError(

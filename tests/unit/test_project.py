@@ -1,5 +1,4 @@
 import sys
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -14,17 +13,7 @@ from tools.shapes import shape
 """
 
 
-@pytest.fixture(autouse=True)
-def fresh_imports(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
-    """A process works on one project; here each test stands for a process."""
-    packages = ("agents", "tools", "graphs")
-    for name in [name for name in sys.modules if name.split(".")[0] in packages]:
-        monkeypatch.delitem(sys.modules, name)
-    path = list(sys.path)
-    yield
-    sys.path[:] = path
-    for name in [name for name in sys.modules if name.split(".")[0] in packages]:
-        del sys.modules[name]
+pytestmark = pytest.mark.usefixtures("fresh_imports")
 
 
 @pytest.fixture

@@ -19,12 +19,14 @@ MODELS = [
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "__init__.py").touch()
     for name in ("one", "two"):
         (tmp_path / "agents" / f"{name}.py").write_text(AGENT.format(name=name))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
+@pytest.mark.usefixtures("fresh_imports")
 def test_what_is_warmed_is_there_and_what_takes_turns_is_told(project: Path) -> None:
     runner = CliRunner()
     with serve_in_process(MODELS) as url:
