@@ -207,7 +207,7 @@ class RouterMargin(Signal):
 
 
 class Difficulty(Signal):
-    """P(the small model fails), learnt from prompts (`difficulty.py`): known before the call."""
+    """P(the small model fails), learnt from prompts (`forecast.py`): known before the call."""
 
     name = "difficulty of the request"
     of_answer = False
