@@ -83,7 +83,8 @@ def uncalibrated_judgement() -> Judgement:
     """For too few examples to learn from: constants chosen on teams of 2 to 12 agents out of public sets.
 
     Their agents had a job sentence and 0 to 5 examples. From job sentences alone 20 % of in-scope messages
-    are turned away, and 72 % of those out of scope; with 2 examples an agent 5 % and 52 %.
+    are turned away, and 70 % of those out of scope; with 2 examples an agent 5 % and 57 %
+    (benchmarks/router_few.py).
     """
     return Judgement(
         sharpness=(2.5, 1.0),

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shoal.core.errors import ConfigError
-from shoal.router.example import Example
+from shoal.router.example import Example, text_key
 
 __all__ = ["Contradiction", "FitReport", "check_labels", "inspect_examples"]
 
@@ -58,8 +58,8 @@ def inspect_examples(
     usable = [example for example in examples if example.text.strip()]
     if jobs:
         check_labels(usable, tuple(jobs))
-    copies = Counter((_key(example.text), example.agent) for example in usable)
-    unique = {(_key(example.text), example.agent): example for example in sorted(usable, key=_order)}
+    copies = Counter((text_key(example.text), example.agent) for example in usable)
+    unique = {(text_key(example.text), example.agent): example for example in sorted(usable, key=_order)}
     agents_of: dict[str, list[Example]] = defaultdict(list)
     for (key, _), example in unique.items():
         agents_of[key].append(example)
@@ -98,10 +98,6 @@ def check_labels(examples: Sequence[Example], agents: Sequence[str]) -> None:
             why=f"{named}; the agents are {', '.join(sorted(agents)[:20])}",
             mend="write the agent's name, or null for what no agent should get",
         )
-
-
-def _key(text: str) -> str:
-    return " ".join(text.casefold().split())
 
 
 def _order(example: Example) -> tuple[str, str, bool]:

@@ -209,11 +209,13 @@ class Scheduler:
     def _worked(self, work: asyncio.Task[None]) -> None:
         self._work = None
         if not work.cancelled():
-            work.result()
-            self._go_on()
+            try:
+                work.result()
+            finally:  # also after a defect of ours, which the loop reports: those who wait must not hang
+                self._go_on()
 
     async def _look_again(self) -> None:
-        with suppress(ShoalError):
+        with suppress(ShoalError):  # the next load looks again, and fails those who wait for it
             await self.look()
             self.recall()
         self._go_on()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shoal.core.decision import Signals
-from shoal.router.escalation.signal import SIGNALS, Difficulty
+from shoal.router.escalation.signal import SIGNALS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,6 @@ PRIOR = 0.15
 """Share of the outcome's variance one signal is expected to explain."""
 MAX_DEVIATIONS = 3.0
 """As in `evidence.py`."""
-DIFFICULTY = Difficulty.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,22 +74,6 @@ class Combiner:
     def confidence(self, signals: Signals) -> float:
         """Calibrated P(acceptable), in (0, 1), of an answer without hard faults."""
         return _sigmoid(self.slope * self.score(signal_features(signals, self.signals)) + self.intercept)
-
-    def best_confidence(self, difficulty: float) -> float:
-        """The highest confidence any answer to a request of this difficulty could get, in (0, 1)."""
-        if DIFFICULTY not in self.signals:
-            return 1.0
-        known = iter(signal_features(Signals(difficulty=difficulty), (DIFFICULTY,)))
-        features = [
-            next(known) if name == DIFFICULTY else None for name in self.signals for _ in range(FEATURES)
-        ]
-        best = self.score(features)
-        for feature, weight, deviation in zip(
-            features, self.score.weights, self.score.deviation, strict=True
-        ):
-            if feature is None and deviation is not None:
-                best += abs(weight) * MAX_DEVIATIONS
-        return _sigmoid(self.slope * best + self.intercept)
 
     def expected_benefit(self, signals: Signals) -> float | None:
         """How much likelier the large model's answer is right than this one; None = unknown."""

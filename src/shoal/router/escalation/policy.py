@@ -104,33 +104,6 @@ class Policy:
             return self._judge_unsworn(signals, _Unsworn(why=why, threshold=sworn.threshold), large=large)
         return _judge_sworn(sworn, signals, large=large)
 
-    def foresee(self, agent: str, difficulty: float, *, large: bool) -> Verdict | None:
-        """Spare a call whose answer could not be kept, by the difficulty of the request alone.
-
-        Returns:
-            "escalate" when no answer of the agent would be accepted, however sure it looked and a larger
-            model can be asked; None = let the agent try.
-        """
-        if not large:
-            return None
-        sworn = self._sworn.get(agent)
-        if sworn is None:
-            best, threshold = 1 - difficulty, self._escalation.threshold
-        else:
-            best = sworn.certificate.combiner.best_confidence(difficulty)
-            threshold = sworn.threshold
-        if best >= threshold:
-            return None
-        what = f"no answer to this could be surer than {best:.2f}, below the threshold {threshold:.2f}"
-        return Verdict(
-            action="escalate",
-            reason=_sentence(what, "the larger model is asked at once"),
-            confidence=best,
-            calibrated=sworn is not None,
-            threshold=threshold,
-            certificate=sworn.id if sworn else None,
-        )
-
     def _admit(self, agent: str, certificate: Certificate, now: Digests | None) -> None:
         if certificate.agent != agent:
             raise ConfigError(
