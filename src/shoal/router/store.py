@@ -33,6 +33,7 @@ __all__ = ["SavedRouter", "digest_router", "load_router", "refused", "save_route
 
 FORMAT = "shoal-router"
 VERSION = 4
+NEIGHBOUR_ROWS = "Neighbours.rows"
 Part = TypeVar("Part", LinearHead, Gaussians, Neighbours)
 MANIFEST, ARRAYS, EXAMPLES, TUNING = "router.json", "arrays.npz", "examples.jsonl", "encoder.npz"
 
@@ -151,6 +152,7 @@ def _arrays(trained: Trained) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {"projection": trained.projection}
     for part in (trained.panel.head, trained.panel.gaussians, trained.panel.neighbours):
         arrays |= {f"{type(part).__name__}.{field.name}": getattr(part, field.name) for field in fields(part)}
+    arrays[NEIGHBOUR_ROWS] = arrays[NEIGHBOUR_ROWS].astype(np.float16)  # what they were projected to
     return arrays
 
 
@@ -158,6 +160,7 @@ def _trained(arrays: Mapping[str, NDArray[Any]], judgement: Judgement) -> Traine
     def part(kind: type[Part]) -> Part:
         return kind(**{field.name: arrays[f"{kind.__name__}.{field.name}"] for field in fields(kind)})
 
+    arrays = {**arrays, NEIGHBOUR_ROWS: arrays[NEIGHBOUR_ROWS].astype(np.float32)}
     panel = Panel(part(LinearHead), part(Gaussians), part(Neighbours))
     return Trained(arrays["projection"], panel, judgement)
 
