@@ -76,4 +76,5 @@ def build_neighbours(
     used = np.flatnonzero(use)
     order = used[np.argsort(labels[used], kind="stable")]
     starts = np.searchsorted(labels[order], np.arange(classes + 1))
-    return Neighbours(rows[order].astype(np.float32), order, starts)
+    halves = rows[order].astype(np.float16, copy=False)  # what is saved: a router read back decides alike
+    return Neighbours(halves.astype(np.float32), order, starts)
