@@ -1,6 +1,5 @@
 """What an agent is: an immutable description, checked when it is made."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -9,6 +8,7 @@ from typing import Any, Generic, Literal, cast, get_args
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
 
 from shoal.agents.attempt import OutputT
+from shoal.core.agent_name import AGENT_NAME
 from shoal.core.chat import JsonSchema, Sampling
 from shoal.core.errors import ConfigError
 from shoal.core.model_name import parse_model_name
@@ -23,7 +23,6 @@ Check = Callable[[str, Any], bool]
 Example = tuple[str, Any]
 """(input text, expected output)"""
 
-NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 RESERVED = frozenset({"route", "judge", "consent", "large", "merge"})
 """Names of the team graph's own nodes."""
 MAX_ANSWER_TOKENS = 131_072
@@ -89,7 +88,7 @@ class AgentSpec(Generic[OutputT]):
         return _adapter(self.output)
 
     def _check_text(self) -> None:
-        if not NAME.fullmatch(self.name):
+        if not AGENT_NAME.fullmatch(self.name):
             raise ConfigError(
                 f'"{self.name}" cannot name an agent',
                 why='a name is lower-case letters, digits, "-" and "_", and starts with a letter',

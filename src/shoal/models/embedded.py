@@ -11,12 +11,13 @@ from contextlib import aclosing
 
 from shoal.core.chat import ChatEvent, ChatRequest
 from shoal.core.errors import RequestRefused, StreamBroken
+from shoal.core.file_digest import hash_file
 from shoal.core.port import ModelInfo
 from shoal.models.embedded_answer import Answer
 from shoal.models.embedded_labels import walk_labels
 from shoal.models.embedded_process import EmbeddedProcess, EngineChild
 from shoal.models.embedded_request import build_body, build_messages, build_next_token, build_place
-from shoal.models.embedded_settings import EngineSettings, check_files, hash_file
+from shoal.models.embedded_settings import EngineSettings, check_files
 from shoal.models.embedded_slot import SlotTable
 from shoal.models.embedded_wire import parse_chunk, parse_prompt, parse_tokens
 

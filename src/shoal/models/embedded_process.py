@@ -25,13 +25,13 @@ from pathlib import Path
 import httpx
 
 from shoal.core.errors import ConfigError, EngineDown, LoadFailed, ModelError, ShoalError, StreamBroken
+from shoal.core.file_digest import hash_file
 from shoal.models import embedded_child
 from shoal.models.embedded_child import ChildReport, ChildSpec
 from shoal.models.embedded_settings import (
     EngineSettings,
     check_files,
     check_installed,
-    hash_file,
     usable_cores,
 )
 from shoal.models.embedded_wire import parse_refusal, parse_slot_size

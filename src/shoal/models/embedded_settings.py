@@ -1,17 +1,15 @@
 """What an embedded engine is started with, and whether that can work. Starts nothing itself."""
 
-import hashlib
 import importlib.util
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 from shoal.core.errors import ConfigError, ModelMissing, StorageDamaged
 
-__all__ = ["EngineSettings", "check_files", "check_installed", "hash_file", "usable_cores"]
+__all__ = ["EngineSettings", "check_files", "check_installed", "usable_cores"]
 
 GGUF_MAGIC = b"GGUF"
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -82,18 +80,6 @@ def check_files(name: str, settings: EngineSettings) -> None:
                     why="it does not begin with the four letters every GGUF begins with",
                     mend=f"rm {path}" + (f" && {pull}" if path == settings.gguf else ""),
                 )
-
-
-def hash_file(path: Path) -> str:
-    """`sha256:` and the hexadecimal digest. Computed once per state of the file, about 1 s for 1.5 GB."""
-    status = path.stat()
-    return _hash_file(path, status.st_size, status.st_mtime_ns)
-
-
-@cache
-def _hash_file(path: Path, _size: int, _mtime_ns: int) -> str:
-    with path.open("rb") as file:
-        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def usable_cores() -> int:

@@ -6,12 +6,14 @@ import pytest
 
 import shoal
 from shoal.core.errors import ModelMissing, StorageDamaged
-from shoal.models.embedded_settings import EngineSettings, check_files, hash_file, usable_cores
+from shoal.core.file_digest import hash_file
+from shoal.models.embedded_settings import EngineSettings, check_files, usable_cores
 
 WITHOUT_PACKAGES = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from shoal.core.errors import ConfigError
+from shoal.core.file_digest import hash_file
 from shoal.models.embedded_settings import check_installed
 try:
     check_installed()
