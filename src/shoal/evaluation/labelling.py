@@ -5,9 +5,6 @@ because it is what the attempts are to decide.
 """
 
 import asyncio
-import gzip
-import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
@@ -16,9 +13,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from shoal.agents import Agent, Attempt, Judge, Probe, Runtime, Task, attempt_events
+from shoal.agents.row import ROW, load_values
 from shoal.core.decision import Decision
 from shoal.core.errors import ConfigError, DeadlineExceeded, InputError, ModelError, RunError
 from shoal.core.port import ChatModel, RoutePort
+from shoal.evaluation.extraction import plain_text
 from shoal.router.escalation import LabelledAttempt
 from shoal.tracing.scope import scope
 
@@ -34,7 +33,6 @@ __all__ = [
 ]
 
 AT_ONCE = 4
-ROW = '{"input": "...", "expected": ...}'
 Grader = Callable[[str, Any, Any], bool]
 """(input, output, expected) -> is the output acceptable?"""
 
@@ -114,7 +112,7 @@ def is_expected(agent: Agent[Any], output: Any, expected: Any) -> bool:
     """
     if agent.output is str:
         accepted = cast("list[object]", expected) if isinstance(expected, list) else [expected]
-        return _plain(output) in {_plain(one) for one in accepted}
+        return plain_text(output) in {plain_text(one) for one in accepted}
     try:
         wanted = agent.adapter.validate_python(expected)
     except ValueError as error:
@@ -133,23 +131,7 @@ def load_rows(path: Path) -> tuple[LabelledRow, ...]:
     Raises:
         InputError: the file cannot be read, or a line of it is no row.
     """
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        lines = data.decode("utf-8").split("\n")
-    except (OSError, UnicodeDecodeError, EOFError) as error:
-        raise InputError(
-            f"{path} cannot be read", why=str(error), mend=f"write {ROW} lines into it"
-        ) from error
-    values: list[Any] = []
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                values.append(json.loads(line))
-            except ValueError as error:
-                raise InputError(
-                    f"{path}, line {number} is not JSON", why=str(error), mend=f"write {ROW}"
-                ) from error
-    return parse_rows(values)
+    return parse_rows(value for _, value in load_values(path))
 
 
 def parse_rows(values: Iterable[LabelledRow | Mapping[str, Any]]) -> tuple[LabelledRow, ...]:
@@ -240,7 +222,3 @@ def _accepts(row: LabelledRow, agent: Agent[Any], attempt: Attempt[Any], grader:
             why=f"{type(error).__name__}: {error}",
             mend="let grader(input, output, expected) return True or False for every row",
         ) from error
-
-
-def _plain(text: object) -> str:
-    return re.sub(r"\s+", " ", str(text)).strip().casefold()
