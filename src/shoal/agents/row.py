@@ -11,7 +11,7 @@ is beyond doubt:
 
 import gzip
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +19,7 @@ from typing import Any, cast
 from shoal.agents.spec import AgentSpec
 from shoal.core.errors import InputError
 
-__all__ = ["ROW", "Row", "fit_expected", "load_rows", "load_values", "parse_rows"]
+__all__ = ["ROW", "Row", "canonical", "fit_expected", "load_rows", "load_values", "parse_rows"]
 
 ROW = '{"input": "...", "expected": ...}'
 """The form, for messages."""
@@ -93,6 +93,21 @@ def fit_expected(agent: AgentSpec[Any], expected: Any) -> Any:
         ValueError: the agent's output type does not allow it.
     """
     return agent.adapter.dump_python(agent.adapter.validate_python(expected), mode="json")
+
+
+def canonical(value: Any) -> str:
+    """The same text for equal JSON: neither the order of keys counts, nor whether 1 is written 1.0."""
+    return json.dumps(_whole(value), sort_keys=True, ensure_ascii=False, default=str)
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {str(name): _whole(inner) for name, inner in cast("Mapping[str, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_whole(inner) for inner in cast("Sequence[Any]", value)]
+    return value
 
 
 def _parse(number: int, value: Any, place: str) -> Row:

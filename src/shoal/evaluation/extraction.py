@@ -7,7 +7,6 @@ Nothing is forgiven: values are equal or they are not; only texts of agents that
 case and spacing.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from shoal.agents.row import canonical
 from shoal.evaluation.cascade_curve import interval
 
 __all__ = [
@@ -95,7 +95,7 @@ def score_row(output: Any, expected: Any, *, valid: bool) -> RowScore:
             before = list(counts.get(name, (0, 0, 0)))
             before[place] += times
             counts[name] = (before[0], before[1], before[2])
-    return RowScore(exact=valid and _key(output) == _key(expected), valid=valid, counts=counts)
+    return RowScore(exact=valid and canonical(output) == canonical(expected), valid=valid, counts=counts)
 
 
 def score_text(output: str, accepted: Sequence[str], *, valid: bool) -> RowScore:
@@ -138,29 +138,14 @@ def _walk(value: Any, path: str, pairs: Counter[Pair]) -> None:
         for name, inner in cast("Mapping[str, Any]", value).items():
             _walk(inner, f"{path}.{_escape(name)}" if path else _escape(name), pairs)
     elif isinstance(value, list | tuple):
-        pairs.update((path, _key(element)) for element in cast("Sequence[Any]", value))
+        pairs.update((path, canonical(element)) for element in cast("Sequence[Any]", value))
     elif value is not None:
-        pairs[path, _key(value)] += 1
+        pairs[path, canonical(value)] += 1
 
 
 def _escape(name: str) -> str:
     """Slots are called "fromloc.city_name": the dot is theirs."""
     return name.replace(".", "\\u002e")
-
-
-def _key(value: Any) -> str:
-    """The same for equal JSON: order of keys does not count, nor whether 1 is written 1.0."""
-    return json.dumps(_whole(value), sort_keys=True, ensure_ascii=False, default=str)
-
-
-def _whole(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, Mapping):
-        return {str(name): _whole(inner) for name, inner in cast("Mapping[str, Any]", value).items()}
-    if isinstance(value, list | tuple):
-        return [_whole(inner) for inner in cast("Sequence[Any]", value)]
-    return value
 
 
 def _add(counts: Iterable[Counts]) -> Counts:
