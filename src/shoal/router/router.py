@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from shoal.core.decision import Decision, Neighbour, Subtask
 from shoal.core.errors import ConfigError
 from shoal.router.adapt import adapt_encoder
+from shoal.router.description import describe_agents
 from shoal.router.edge import Edge, as_edge
 from shoal.router.encoder import Encoder, LayeredMiniLM, Vectors
 from shoal.router.example import Example, Examples, parse_examples
@@ -53,7 +54,7 @@ class Router:
         Args:
             examples: `(text, agent)` pairs, agent None = out of scope, or the path of a JSONL file.
             jobs: Agent to its one-sentence job. Where given, its keys are the agents; the sentences
-                are learnt from like examples.
+                are learnt from like examples. Where not, the agents' names are read as words.
             validation: Rows that no classifier is fitted on; confidence and threshold are. They stand for the
                 traffic to come: the share of out-of-scope rows among them is expected of it.
             encoder: Defaults to MiniLM in this process.
@@ -74,7 +75,7 @@ class Router:
             )
         held, _ = inspect_examples(parse_examples(validation), None)
         check_labels(held, agents)
-        described = [Example(jobs[agent], agent) for agent in agents] if jobs else []
+        described = describe_agents(agents, jobs)
         tuning = folds = None
         if tuner is not None:
             if encoder is not None:
