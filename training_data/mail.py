@@ -1,8 +1,8 @@
 """Rows for the mail reader: customer mail -> topic, order id, dates, amounts, urgency.
 
 Dates are days of the calendar, amounts are sums with a currency, as written, in the order of the text;
-weekdays, "yesterday", times, numbers of customers, invoices and parcels are neither. The order id is the first
-that is named, without "#". Urgency is what the mail says itself: "high", "low", else "normal".
+weekdays, "yesterday", times, numbers of customers, invoices and parcels are neither. The order id is the
+first that is named, without "#". Urgency is what the mail says itself: "high", "low", else "normal".
 """
 
 import random
@@ -268,11 +268,13 @@ OTHERS: dict[str, Callable[[random.Random], str]] = {
     "street": place.street,
     "year": lambda chance: str(chance.randint(2008, 2025)),
     "clock": lambda chance: f"{chance.randint(0, 23):02}:{chance.randint(0, 59):02}",
-    "tracking": lambda chance: _shaped(chance, chance.choice(("1Z999AA1##########", "JJD0###########", 12 * "#"))),
+    "tracking": lambda chance: _shaped(
+        chance, chance.choice(("1Z999AA1" + 10 * "#", "JJD0" + 11 * "#", 12 * "#"))
+    ),
     "customer": lambda chance: _shaped(chance, chance.choice(("K-#####", "#######", "C#####"))),
     "invoice": lambda chance: _shaped(chance, chance.choice(("RE-#####", "20##/####", "INV-####"))),
     "article": lambda chance: _shaped(chance, chance.choice(("@@-###", "####.##", "@##@", "###-##@"))),
-}  # fmt: skip
+}
 
 
 if __name__ == "__main__":

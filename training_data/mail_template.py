@@ -293,7 +293,7 @@ CLOSINGS = """Kind regards,|Best wishes,|Thanks,|Thank you,|Regards,|Yours since
 Many thanks,|Best,|Greetings,|Thank you in advance,|Yours faithfully,|thx|Sincerely,"""
 NOISE = """Sent from my phone|{shop} - everything for your home|Tel. {phone}|{street}
 -- \\n{person}\\n{phone}|Get Outlook for Android"""
-QUOTES = """On {date} at {clock}, {shop} wrote:\\n> Thank you for your order {order}.\\n> We will write again when it is sent.
+QUOTES = """On {date} at {clock}, {shop} wrote:\\n> Thank you for your order {order}.\\n> We will write again.
 > Dear customer,\\n> your order {order} over {amount} has been received.
 ----- Original message -----\\nFrom: {shop}\\nSent: {date} {clock}\\nYour order {order}
 > How can we help you?\\n> Your {shop} team

@@ -1,4 +1,4 @@
-"""Numbers and addresses with a fixed form: cards, accounts, telephones, hosts. Made up; check digits are right."""
+"""Numbers and addresses of a fixed form: cards, accounts, telephones, hosts. Made up; check digits fit."""
 
 import random
 import unicodedata
@@ -32,9 +32,19 @@ PREFIXES = (
     *(("5018", 12), ("5020", 12), ("6304", 12), ("6759", 16)),
 )
 IBANS = {
-    "GB": ("LLLL", 14), "DE": ("", 18), "FR": ("", 23), "NL": ("LLLL", 10), "ES": ("", 20), "CH": ("", 17),
-    "BE": ("", 12), "IE": ("LLLL", 14), "AT": ("", 16), "PL": ("", 24), "SE": ("", 20), "NO": ("", 11),
-}  # fmt: skip
+    "GB": ("LLLL", 14),
+    "DE": ("", 18),
+    "FR": ("", 23),
+    "NL": ("LLLL", 10),
+    "ES": ("", 20),
+    "CH": ("", 17),
+    "BE": ("", 12),
+    "IE": ("LLLL", 14),
+    "AT": ("", 16),
+    "PL": ("", 24),
+    "SE": ("", 20),
+    "NO": ("", 11),
+}
 TELEPHONES = """###-###-####|(###)###-####|(###) ###-####|###.###.####|+1-###-###-####|001-###-###-####
 ##########|###-###-####x###|+1-###-###-####x####|###.###.####x###|(###)###-####x#####|0### ### ## ##
 0### ## ## ##|0# ## ## ## ##|0#.##.##.##.##|+41 (0)## ### ## ##|+49 ### #######|+33 # ## ## ## ##
@@ -108,7 +118,7 @@ def url(chance: random.Random) -> str:
     www = "www." if chance.random() < 0.6 else ""
     shape = chance.random()
     if shape < 0.72:
-        return f"http{chance.choice(('s', ''))}://{www}{domain(chance)}{chance.choice('/' if shape < 0.65 else ('',))}"
+        return f"http{chance.choice(('s', ''))}://{www}{domain(chance)}{'/' if shape < 0.65 else ''}"
     return f"www.{domain(chance)}" if shape < 0.87 else domain(chance)
 
 

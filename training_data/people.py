@@ -6,17 +6,19 @@ from collections.abc import Sequence
 __all__ = ["first_name", "full_name", "last_name"]
 
 FIRST = {
-    "english": "James Mary Robert Linda Oliver Amelia George Isla Harry Poppy Jack Freya Thomas Grace Daniel Chloe "
-    "Kevin Sharon Gary Tracy Derek Maureen Colin Brenda Wayne Tyler Madison Brianna Dustin Kayla Scott Heather "
-    "Walter Doris Earl Ruth Frank Hannah Rose Will Mark Angel Dawn Joy Grant Faith",
+    "english": "James Mary Robert Linda Oliver Amelia George Isla Harry Poppy Jack Freya Thomas Grace Daniel "
+    "Chloe Kevin Sharon Gary Tracy Derek Maureen Colin Brenda Wayne Tyler Madison Brianna Dustin "
+    "Kayla Scott Heather Walter Doris Earl Ruth Frank Hannah Rose Will Mark Angel Dawn Joy Grant "
+    "Faith",
     "scottish": "Callum Eilidh Hamish Morag Fraser Isobel Angus Mhairi Rory Kirsty Duncan Ailsa",
     "irish": "Siobhán Padraig Niamh Cormac Aoife Declan Róisín Eoghan Saoirse Fionn",
-    "german": "Jürgen Käthe Matthias Anke Torsten Ulrike Sven Heike Dieter Petra Florian Sabine Uwe Jana Lukas Mia",
+    "german": "Jürgen Käthe Matthias Anke Torsten Ulrike Sven Heike Dieter Petra Florian Sabine Uwe Jana "
+    "Lukas Mia",
     "dutch": "Joost Femke Maarten Saskia Ruben Lotte Wouter Anouk Sjoerd Marijke Bram Fenna",
     "french": "Thierry Élodie Benoît Chantal Rémi Aurélie Gaël Maëlys Loïc Solène Fabrice Odette Yann Océane",
     "italian": "Matteo Chiara Lorenzo Ginevra Salvatore Ornella Davide Ilaria Enzo Fulvia Gianni Loredana",
-    "spanish": "Javier Lucía Rodrigo Inés Álvaro Ximena Joaquín Pilar Emiliano Rocío Íñigo Maite Ramón Belén",
-    "portuguese": "João Beatriz Tiago Mariana Caio Luíza Gustavo Letícia Vinícius Kauê Otávio Raíssa Duarte Lara",
+    "spanish": "Javier Lucía Inés Álvaro Ximena Joaquín Pilar Emiliano Rocío Íñigo Maite Ramón Belén",
+    "portuguese": "João Beatriz Tiago Mariana Caio Luíza Gustavo Letícia Vinícius Kauê Otávio Duarte Lara",
     "swedish": "Björn Ingrid Anders Elsa Göran Linnéa Håkan Maja Oskar Saga Viktor Ebba",
     "norwegian": "Øyvind Solveig Sigurd Ragnhild Trygve Silje Eirik Tuva Håvard Gunn Kjell Marit",
     "danish": "Søren Mette Kasper Signe Jeppe Bodil Troels Kirsten Aksel Asta Mikkel Line",
@@ -47,9 +49,9 @@ FIRST = {
     "greenlandic": "Aputsiaq Pipaluk Inuk Naja Malik Paarma Nuka Aviaja",
 }
 LAST = {
-    "english": "Smith Jones Taylor Whitfield Ashworth Pemberton Clarke Hargreaves Baker Sutcliffe Wood Bishop Marsh "
-    "Ellison Fletcher Hodgson Miller Johnson Davis Anderson Jackson Bennett Fowler Carver Stone Winters Hale Young "
-    "Banks Rivers Golden May King Price Long Bell Waters Page Crow",
+    "english": "Smith Jones Taylor Whitfield Ashworth Pemberton Clarke Hargreaves Baker Sutcliffe Bishop "
+    "Marsh Ellison Fletcher Hodgson Miller Johnson Davis Anderson Jackson Bennett Fowler Carver "
+    "Stone Winters Hale Young Banks Rivers Golden May King Price Long Bell Waters Page Crow",
     "scottish": "MacLeod Campbell Ross McKenzie Buchanan Sinclair MacDonald Drummond",
     "irish": "O'Connor Byrne Gallagher O'Sullivan Ní Bhriain Kavanagh FitzGerald",
     "german": "Schröder Vogel Lehmann Kießling von Bergen Hoffmann Zimmermann Bäumler Pfeiffer Wagner Kuhn",
@@ -92,7 +94,7 @@ BEGIN = (
     "Bal Dor Fen Gar Hal Iv Kal Lor Mar Nor Os Pet Ral Sel Tor Ul Ved Wil Yar Zan Chm Str Bre Kri Gal".split()
 )
 MIDDLE = "a e i o u ar en il or an ov ić ej ál ö ü".split()
-END = "ová ević sson berg nen escu yan ashvili ski dóttir mann ez ini eira ov ova sen feld ák wright ton ham".split()
+END = "ová ević sson berg nen escu yan ashvili ski dóttir mann ez ini eira ov ova sen feld ák ton ham".split()
 
 
 def first_name(chance: random.Random) -> str:

@@ -1,7 +1,7 @@
 """Rows for the PII spotter: text -> `{"spans": [{"type", "text"}, ...]}` in the order of the text.
 
-`--public FILE` adds a labelled public file (microsoft/presidio-research, MIT): its rows, and its sentences with
-other names and numbers in them. `--hold-out N` keeps every N-th of its templates back, for a test.
+`--public FILE` adds a labelled public file (microsoft/presidio-research, MIT): its rows, and its sentences
+with other names and numbers in them. `--hold-out N` keeps one in N of its templates back, for a test.
 """
 
 import argparse
@@ -47,7 +47,7 @@ CLOSERS = (
 
 
 def generate(chance: random.Random) -> Row:
-    """One text: usually one template, at times two or three in a row, with a greeting, or all in small letters."""
+    """One text: usually one template, at times two or three in a row, a greeting, or small letters."""
     shape, count = chance.random(), 1
     if shape < 0.22:
         count = 2 if shape < 0.16 else 3
@@ -135,25 +135,23 @@ def _row(text: str, spans: list[Span], template: str) -> Row:
 
 def _like(chance: random.Random, kind: str, old: str, *, whole: bool) -> str:
     """Another value for an old one, of the same form where the form matters."""
-    if kind == "PERSON":
-        if " " in old:
-            return people.full_name(chance)
-        return people.first_name(chance) if chance.random() < 0.6 else people.last_name(chance)
-    if kind == "DATE_TIME":
-        if old.isdigit():
-            return _year(chance)
-        return chance.choice(WEEKDAYS) if old.isalpha() else _stamp(chance) if ":" in old else _date(chance)
-    if kind == "STREET_ADDRESS":
-        return _like_address(chance, old, whole=whole)
-    if kind == "TITLE":
-        return (
-            chance.choice(PREFIXES[:5])
-            if old.rstrip(".") in {"Mr", "Mrs", "Ms", "Dr", "Miss"}
-            else work.profession(chance)
-        )
-    if kind == "GPE":
-        return place.country(chance) if old in place.words(place.COUNTRIES) else place.city(chance)
-    return REFILL[kind](chance)
+    match kind:
+        case "PERSON":
+            short = people.first_name if chance.random() < 0.6 else people.last_name
+            made = people.full_name(chance) if " " in old else short(chance)
+        case "DATE_TIME":
+            days = _year if old.isdigit() else _weekday if old.isalpha() else _stamp if ":" in old else _date
+            made = days(chance)
+        case "STREET_ADDRESS":
+            made = _like_address(chance, old, whole=whole)
+        case "TITLE":
+            prefixed = old.rstrip(".") in {"Mr", "Mrs", "Ms", "Dr", "Miss"}
+            made = chance.choice(PREFIXES[:5]) if prefixed else work.profession(chance)
+        case "GPE":
+            made = place.country(chance) if old in place.words(place.COUNTRIES) else place.city(chance)
+        case _:
+            made = REFILL[kind](chance)
+    return made
 
 
 def _like_address(chance: random.Random, old: str, *, whole: bool) -> str:
@@ -168,6 +166,10 @@ def _like_address(chance: random.Random, old: str, *, whole: bool) -> str:
 
 def _year(chance: random.Random) -> str:
     return str(chance.randint(1930, 2029))
+
+
+def _weekday(chance: random.Random) -> str:
+    return chance.choice(WEEKDAYS)
 
 
 def _age(chance: random.Random) -> str:
@@ -246,7 +248,7 @@ MAKERS: dict[str, tuple[str | None, Make]] = {
     "date": ("DATE_TIME", _date),
     "stamp": ("DATE_TIME", _stamp),
     "time": ("DATE_TIME", _time),
-    "weekday": ("DATE_TIME", lambda chance: chance.choice(WEEKDAYS)),
+    "weekday": ("DATE_TIME", _weekday),
 }
 REFILL = {kind: make for kind, make in MAKERS.values() if kind is not None} | {"ZIP_CODE": place.postcode}
 

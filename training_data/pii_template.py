@@ -1,4 +1,4 @@
-r"""Sentences with places for personal data, in the words of many trades; some hold none, to teach what is none.
+r"""Sentences with places for personal data, in the words of many trades; some hold none, to teach that too.
 
 Conventions, those of the public data set that the reader is measured on: a name without its "Mr." (which is a
 TITLE); years, full dates, times of day and weekdays are data, "next week" and "this morning" are not; famous

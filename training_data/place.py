@@ -37,7 +37,9 @@ WORDS = """Linden|Maple|Church|Station|Mill|Victoria|Park|High|Garden|Orchard|Ri
 Market|School|Bridge|Elm|Chestnut|Harbour|Spring|Forest|Sunset|Meadow|North|Summer|Birken|Rosen|Schul
 Bahnhof|Kirch|Dorf|Stor|Ny|Koivu|Aleksander|Roma|Mayor|Sol|Liberty|Jefferson|Gold|Stone|Wool|Copper
 Hazel"""
-STATES = "AL AK AZ CA CO FL GA HI IA ID IL KS KY LA MA MI MN NC NE NJ NM NV NY OH OR PA SC TN TX UT VA WA WI".split()
+STATES = (
+    "AL AK AZ CA CO FL GA HI IA ID IL KS KY LA MA MI MN NC NE NJ NM NV NY OH OR PA TN TX UT VA WA".split()
+)
 MILITARY = ("AA", "AE", "AP")
 
 
