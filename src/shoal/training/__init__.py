@@ -1,4 +1,4 @@
-"""Learning that needs torch, the extra `train`. Nothing outside the command line's own verbs imports it."""
+"""Learning: data sets from the ledger, models from data sets. Only models need torch, the extra `train`."""
 
 from shoal.training.contrastive import ContrastiveTuner
 
