@@ -239,10 +239,19 @@ class LocalRuntime:
         except (httpx.HTTPError, TimeoutError, LocalOnlyError, ValueError, KeyError, TypeError):
             return None
 
+    def knowledge_digest(self, knowledge: str) -> str | None:
+        """Content hash of a folder of documents, all of which are read; None = they cannot be."""
+        from shoal.retrieval.document import digest_documents
+
+        return digest_documents(self._knowledge_folder(knowledge))
+
+    def _knowledge_folder(self, knowledge: str) -> Path:
+        return (self.settings.root or Path()) / knowledge
+
     async def _open_index(self, knowledge: str) -> "KnowledgeIndex":
         from shoal.retrieval.index import open_index
 
-        folder = (self.settings.root or Path()) / knowledge
+        folder = self._knowledge_folder(knowledge)
         if not folder.is_dir():
             raise ConfigError(
                 f"there is no knowledge folder {folder}",

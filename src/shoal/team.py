@@ -12,15 +12,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from shoal.agents import Agent, Probe, prompt_digest, schema_digest
+from shoal.agents import Agent, Probe, prompt_digest, schema_digest, tools_digest
 from shoal.config import Settings, find_root, load_settings
 from shoal.core.errors import ConfigError, UnknownName
 from shoal.core.model_name import parse_model_name
 from shoal.core.port import ChatModel, RoutePort
 from shoal.core.sync import run_sync
 from shoal.router import Router
-from shoal.router.escalation import Certificate, Digests, Escalation, LargePolicy, Policy
+from shoal.router.encoder import Encoder, LayeredMiniLM
+from shoal.router.escalation import Certificate, Difficulties, Digests, Escalation, LargePolicy, Policy
 from shoal.router.escalation.metered_model import check_countable
+from shoal.router.recent import RecentVectors
 from shoal.runtime import LocalRuntime
 from shoal.tracing.cost import CostModel
 from shoal.tracing.forecast import Forecast
@@ -193,8 +195,7 @@ class Team:
         live = self._here()
         large = await self._permitted_large(live.runtime) if ask_large else None
         if ask_large and large is None:
-            mend = 'Team(large="...", ...), consent = "allow"'
-            raise ConfigError("there is no large model that may be asked", mend=mend)
+            raise ConfigError("no large model may be asked", mend='Team(large="..."), consent = "allow"')
         bench = labelling.Bench(
             agents=self.agents,
             router=self.router,
@@ -209,7 +210,8 @@ class Team:
         report = await asyncio.to_thread(
             calibration.certify,
             labelled,
-            self._digests(),
+            self._digests(live.runtime, labelled.attempts),
+            self._encoder,
             max_error=self._escalation.max_error or DEFAULT_MAX_ERROR,
             level=self._escalation.confidence,
         )
@@ -251,24 +253,39 @@ class Team:
     def _probe(self) -> Probe:
         return Probe(samples=self._escalation.samples, self_check=self._escalation.self_check)
 
-    def _digests(self) -> dict[str, Digests]:
-        """Of the agents as they are, apart from their models."""
-        router = self.router.digest
+    @cached_property
+    def _encoder(self) -> Encoder:
+        """The router's own, which has seen the requests already; else that of the house."""
+        return self.router.encoder if isinstance(self.router, Router) else RecentVectors(LayeredMiniLM())
+
+    def _digests(self, runtime: LocalRuntime, names: Iterable[str]) -> dict[str, Digests]:
+        """Of these agents as they are, apart from their models. Reads their documents."""
+        agents = [self.agents[name] for name in names]
         return {
-            name: Digests(prompt=prompt_digest(agent), schema=schema_digest(agent), router=router)
-            for name, agent in self.agents.items()
+            agent.name: Digests(
+                prompt=prompt_digest(agent),
+                schema=schema_digest(agent),
+                router=self.router.digest,
+                tools=tools_digest(agent),
+                knowledge=runtime.knowledge_digest(agent.knowledge) if agent.knowledge else None,
+            )
+            for agent in agents
         }
 
     def _parts(self, runtime: LocalRuntime, large: "Large | None") -> "TeamParts":
         from shoal.evaluation.calibration import load_certificates
-        from shoal.graphs import TeamParts
+        from shoal.graphs import Foresight, TeamParts
 
         certificates = load_certificates(self._certificates_path, self.agents) | self._given_certificates
-        judge = Policy(self._escalation, certificates=certificates, digests=self._digests())
+        digests = self._digests(runtime, [name for name in certificates if name in self.agents])
+        policy = Policy(self._escalation, certificates=certificates, digests=digests)
+        readers = {name: one.reader for name, one in certificates.items() if one.reader is not None}
+        difficulties = Difficulties(readers, lambda: self._encoder)
         return TeamParts(
             agents=self.agents,
             router=self.router,
-            judge=judge,
+            judge=policy,
+            foresight=Foresight(policy=policy, difficulties=difficulties),
             runtime=runtime,
             probe=self._probe,
             large=large,

@@ -2,7 +2,7 @@
 
 from shoal.agents.agent import Agent
 from shoal.agents.attempt import AgentEvent, Attempt, Judge, Repairing
-from shoal.agents.digest import prompt_digest, schema_digest
+from shoal.agents.digest import prompt_digest, schema_digest, tools_digest
 from shoal.agents.loop import Task, attempt_events, check_text
 from shoal.agents.probe import Probe
 from shoal.agents.prompt import build_request
@@ -27,4 +27,5 @@ __all__ = [
     "default_runtime",
     "prompt_digest",
     "schema_digest",
+    "tools_digest",
 ]

@@ -1,6 +1,7 @@
 """Content hashes of what an agent's answers depend on besides its model: a changed one voids a certificate.
 
-Not in them: the documents of its knowledge folder, which change every day, and what a tool's code does.
+Code counts by the source of the function itself, without what that calls; a function without source, such
+as a built-in one, by its name.
 """
 
 import hashlib
@@ -9,8 +10,9 @@ from dataclasses import asdict
 from typing import Any
 
 from shoal.agents.spec import AgentSpec
+from shoal.core.source import source_digest
 
-__all__ = ["prompt_digest", "schema_digest"]
+__all__ = ["prompt_digest", "schema_digest", "tools_digest"]
 
 
 def prompt_digest(agent: AgentSpec[Any]) -> str:
@@ -20,9 +22,8 @@ def prompt_digest(agent: AgentSpec[Any]) -> str:
         agent.job,
         agent.instructions,
         examples,
-        [(tool.name, tool.description, tool.schema) for tool in agent.tools],
         agent.knowledge,
-        [getattr(check, "__name__", "") for check in agent.checks],
+        [(getattr(check, "__name__", ""), source_digest(check)) for check in agent.checks],
         agent.max_tokens,
         asdict(agent.sampling),
     )
@@ -31,6 +32,18 @@ def prompt_digest(agent: AgentSpec[Any]) -> str:
 def schema_digest(agent: AgentSpec[Any]) -> str:
     """Of the shape of its answer."""
     return _digest(agent.schema)
+
+
+def tools_digest(agent: AgentSpec[Any]) -> str | None:
+    """Of its tools: what the model reads of them, and what they do; None = it has none."""
+    if not agent.tools:
+        return None
+    return _digest(
+        [
+            (tool.name, tool.description, tool.schema, tool.effect, source_digest(tool.function))
+            for tool in agent.tools
+        ]
+    )
 
 
 def _digest(*parts: object) -> str:

@@ -56,6 +56,8 @@ class Task(Generic[OutputT]):
     judge: Judge
     decision: Decision | None = None
     """How the text came to this agent; its confidence is one of the signals."""
+    difficulty: float | None = None
+    """P(the agent fails), judged from the text alone; one of the signals."""
     context: tuple[Passage, ...] = ()
     """Answers of earlier subtasks; quoted before what is looked up."""
     large: bool = False
@@ -164,7 +166,7 @@ async def attempt_events(task: Task[OutputT]) -> AsyncGenerator[AgentEvent[Outpu
         async with aclosing(_draft(work, draft)) as deltas:
             async for delta in deltas:
                 yield delta
-        draft.signals = _with_routing(replace(draft.signals, repairs=work.repairs), task.decision)
+        draft.signals = _with_origin(replace(draft.signals, repairs=work.repairs), task)
         verdict = task.judge.judge(
             task.agent.name,
             draft.signals,
@@ -371,7 +373,9 @@ def _seen(work: _Work[Any], response: ChatResponse) -> Signals:
     return read_signals(response, is_json=is_json, passages=passages, repairs=work.repairs)
 
 
-def _with_routing(signals: Signals, decision: Decision | None) -> Signals:
+def _with_origin(signals: Signals, task: Task[Any]) -> Signals:
+    """With what was known before the call."""
+    decision, signals = task.decision, replace(signals, difficulty=task.difficulty)
     if decision is None or decision.confidence is None:
         return signals  # nobody looked whether the agent fits
     return replace(signals, router_confidence=decision.confidence, router_margin=decision.margin)

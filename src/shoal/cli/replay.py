@@ -79,7 +79,12 @@ def _policy(project: "Project", *, max_error: float | None, threshold: float | N
         for agent, certificate in certificates.items():
             if attempts := load_attempts(folder, agent):
                 certificates[agent] = calibrate(
-                    agent, attempts, max_error=max_error, level=wanted.confidence, digests=certificate.digests
+                    agent,
+                    attempts,
+                    max_error=max_error,
+                    level=wanted.confidence,
+                    digests=certificate.digests,
+                    reader=certificate.reader,
                 )
     return Policy(wanted, certificates=certificates)
 
@@ -123,9 +128,11 @@ def _budget(limits: list[str]) -> "Budget":
 def _show(out: "Console", found: "Replay", *, has_chosen: bool) -> None:
     from rich.table import Table
 
-    table = Table("", "kept local", "escalated", "flagged", "large model", box=None, pad_edge=False)
+    columns = ("", "kept local", "escalated", "flagged", "to be asked", "large model")
+    table = Table(*columns, box=None, pad_edge=False)
     for name, tally in (("recorded", found.before), ("replayed", found.after)):
-        table.add_row(name, str(tally.kept), str(tally.escalated), str(tally.flagged), _cost(tally))
+        counts = (tally.kept, tally.escalated, tally.flagged, tally.asked)
+        table.add_row(name, *map(str, counts), _cost(tally))
     out.print(table)
     out.print(f"\n{len(found.changes)} of {found.answers} answers change", style="bold")
     for change in found.changes[:SHOWN]:
@@ -136,7 +143,12 @@ def _show(out: "Console", found: "Replay", *, has_chosen: bool) -> None:
             markup=False,
             soft_wrap=True,
         )
-        out.print(f"  {change.verdict.reason}", style="dim", markup=False, soft_wrap=True)
+        why = (
+            change.verdict.reason
+            if change.verdict
+            else "The agent would be asked; what it says, nobody knows."
+        )
+        out.print(f"  {why}", style="dim", markup=False, soft_wrap=True)
     if len(found.changes) > SHOWN:
         out.print(f"... and {len(found.changes) - SHOWN} more: --json", style="dim")
     out.print("costs are predicted: the same tokens at the price of the large model", style="dim")

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -19,8 +20,12 @@ from shoal.router.escalation import (
     LabelledAttempt,
     calibrate,
     load_certificate,
+    read_difficulty,
     save_certificate,
 )
+
+if TYPE_CHECKING:
+    from shoal.router.encoder import Encoder
 
 __all__ = ["Report", "certify", "load_attempts", "load_certificates", "save_report"]
 
@@ -44,12 +49,21 @@ class Report:
     """Rows that went to other agents than the one asked for."""
 
 
-def certify(labelled: Labelled, digests: Mapping[str, Digests], *, max_error: float, level: float) -> Report:
+def certify(
+    labelled: Labelled,
+    digests: Mapping[str, Digests],
+    encoder: "Encoder",
+    *,
+    max_error: float,
+    level: float,
+) -> Report:
     """A certificate for every agent that met rows. Some seconds for thousands of rows.
 
     Args:
-        labelled: what the agents answered.
+        labelled: what the agents answered; where the texts of its requests tell how hard they are, that is
+            added to what was seen of each.
         digests: by agent name; the model's is taken from the answers.
+        encoder: of the requests.
         max_error: share of wrong answers among those kept, in (0, 1).
         level: probability that the promise holds, in (0, 1).
 
@@ -63,7 +77,17 @@ def certify(labelled: Labelled, digests: Mapping[str, Digests], *, max_error: fl
             raise RunError(f"the model of {agent} changed while it was calibrated", mend="calibrate it again")
         if len(attempts) >= FEWEST:
             now = replace(digests[agent], model=next(iter(models), None))
-            certificates.append(calibrate(agent, attempts, max_error=max_error, level=level, digests=now))
+            labelled.attempts[agent], reader = read_difficulty(attempts, encoder)
+            certificates.append(
+                calibrate(
+                    agent,
+                    labelled.attempts[agent],
+                    max_error=max_error,
+                    level=level,
+                    digests=now,
+                    reader=reader,
+                )
+            )
     return Report(
         certificates=tuple(certificates),
         accuracy={

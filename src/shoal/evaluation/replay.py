@@ -22,7 +22,8 @@ from shoal.tracing.spending import Spending, SpendingScope
 
 __all__ = ["Change", "Replay", "Tally", "replay"]
 
-Fate = Literal["kept", "escalated", "flagged"]
+Fate = Literal["kept", "escalated", "flagged", "asked"]
+"""asked: the agent, which was passed over when the run was recorded. Nobody knows what it would have said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +36,8 @@ class Change:
     input: str
     before: Fate
     after: Fate
-    verdict: Verdict
-    """The new one."""
+    verdict: Verdict | None
+    """The new one; None where the agent would be asked."""
     expected_usd: float | None
     """Of asking the large model; 0 when it would not be asked, None = unknown."""
 
@@ -46,6 +47,7 @@ class Tally:
     kept: int
     escalated: int
     flagged: int
+    asked: int
     large_usd: float | None
     """What the large model took; None = nothing of it is known."""
     unpriced: int
@@ -107,7 +109,7 @@ def replay(
     for record, step in answers:
         book.judged(step)
         verdict, usd = _decide(record, step, policy, budget=budget, forecast=forecast, book=book)
-        after = _FATES[verdict.action]
+        after = _FATES[verdict.action] if verdict is not None else "asked"
         before = _fate(record, step)
         fates.append((after, usd))
         if after != before:
@@ -142,12 +144,12 @@ def _decide(
     budget: Budget,
     forecast: Forecast | None,
     book: _Book,
-) -> tuple[Verdict, float | None]:
-    """The verdict on one answer, and what following it is expected to cost."""
-    assert step.signals is not None, "an answer has signals"
+) -> tuple[Verdict | None, float | None]:
+    """The verdict on one answer, and what following it is expected to cost. None = ask the agent."""
     calls = _calls(record, step)
-    digest = calls[-1].digest if calls else None
-    verdict = policy.judge(str(step.agent), step.signals, digest=digest, large=forecast is not None)
+    verdict = _judge(step, policy, calls, large=forecast is not None)
+    if verdict is None:
+        return None, 0.0
     if verdict.action != "escalate" or forecast is None:
         return verdict, 0.0
     # Tokens of the large model's own answer where there was one, else those of the local one.
@@ -160,6 +162,20 @@ def _decide(
         return replace(verdict, action="abstain", reason=reason), 0.0
     book.escalated(step, usd)
     return verdict, usd
+
+
+def _judge(step: StepRow, policy: Policy, calls: Sequence[CallRow], *, large: bool) -> Verdict | None:
+    """The verdict before the call where there is one, else that on the answer; None = there was none."""
+    assert step.signals is not None, "an answer has signals"
+    agent, digest = str(step.agent), calls[-1].digest if calls else None
+    was_foreseen = step.action == "escalate" and not calls
+    if large and (was_foreseen or policy.speaks_for(agent, digest)):
+        looked_up = step.signals.retrieval_support is not None  # who looks passages up is always asked
+        if not looked_up and (verdict := policy.foresee(agent, step.signals)) is not None:
+            return verdict
+    if was_foreseen:
+        return None
+    return policy.judge(agent, step.signals, digest=digest, large=large)
 
 
 def _check(budget: Budget) -> None:
@@ -209,6 +225,7 @@ def _tally(fates: Sequence[tuple[Fate, float | None]]) -> Tally:
         kept=names.count("kept"),
         escalated=names.count("escalated"),
         flagged=names.count("flagged"),
+        asked=names.count("asked"),
         large_usd=add_known(*(usd for _, usd in fates)),
         unpriced=sum(usd is None for _, usd in fates),
     )

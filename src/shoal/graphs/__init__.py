@@ -13,6 +13,7 @@ from shoal.graphs.event import (
     Token,
     fold,
 )
+from shoal.graphs.foresight import Foresight
 from shoal.graphs.large import Large
 from shoal.graphs.nodes import TeamParts
 from shoal.graphs.result import Result, Step, Totals
@@ -24,6 +25,7 @@ __all__ = [
     "Checkpoints",
     "ConsentRequest",
     "Escalated",
+    "Foresight",
     "Judged",
     "Large",
     "Result",

@@ -29,16 +29,15 @@ class Large:
         """`engine:model`."""
         return self.forecast.model
 
+    def meter(self, ledger: Ledger, *, seconds: float, benefit: float | None) -> Meter:
+        """Counts the calls for one answer."""
+        return Meter(
+            ledger=ledger, budget=self.budget, forecast=self.forecast, seconds=seconds, benefit=benefit
+        )
+
     def metered(self, runtime: Runtime, *, seconds: float, benefit: float | None) -> Runtime:
         """The same runtime, whose models are asked only as far as the budget reaches: for one answer."""
-        meter = Meter(
-            ledger=runtime.ledger,
-            budget=self.budget,
-            forecast=self.forecast,
-            seconds=seconds,
-            benefit=benefit,
-        )
-        return _MeteredRuntime(runtime, meter)
+        return _MeteredRuntime(runtime, self.meter(runtime.ledger, seconds=seconds, benefit=benefit))
 
 
 @final

@@ -13,22 +13,25 @@ from langgraph.types import Command, Send, interrupt
 
 from shoal.agents import Agent, Attempt, Judge, Probe, Repairing, Runtime, Task, attempt_events, check_text
 from shoal.core.chat import ChatDelta
-from shoal.core.decision import Decision, Subtask
+from shoal.core.decision import Decision, Judged, Signals, Subtask, Verdict
 from shoal.core.errors import RunError
 from shoal.core.passage import Passage
 from shoal.core.port import RoutePort
 from shoal.core.usage import Usage
 from shoal.graphs.consent import ask_consent, decided_step
 from shoal.graphs.dispatch import Move, next_moves, unanswerable
+from shoal.graphs.foresight import Foresight
 from shoal.graphs.large import Large
-from shoal.graphs.outcome import flag, settle, settle_large, unrouted
+from shoal.graphs.outcome import flag, flag_over_budget, foreseen, settle, settle_large, unrouted
 from shoal.graphs.result import PARTS, compose_part
 from shoal.graphs.state import Outcome, Planned, TeamState, Work
 from shoal.graphs.step_row import begin_step, broken_off, end_step
 from shoal.graphs.stream import current_stream
+from shoal.router.escalation.metered_model import RAISE, Meter
 from shoal.tracing.record import StepRow
 from shoal.tracing.scope import scope
 from shoal.tracing.spans import AgentSpan, RoutingSpan
+from shoal.tracing.spending import Refusal
 
 __all__ = ["MAX_CHAIN", "TeamNodes", "TeamParts"]
 
@@ -43,6 +46,7 @@ class TeamParts:
     agents: Mapping[str, Agent[Any]]
     router: RoutePort
     judge: Judge
+    foresight: Foresight
     runtime: Runtime
     probe: Probe
     """Signals that agents pay further calls for."""
@@ -103,63 +107,68 @@ class TeamNodes:
     async def consent(self, state: TeamState) -> dict[str, Any]:
         """Pause the run until a person has said which texts may go to the large model.
 
-        Up to `interrupt` it runs again when the run is resumed, so that nothing there may have an effect.
+        Nobody is asked for what the budget forbids already. Up to `interrupt` it runs again when the run is
+        resumed, so that nothing there may have an effect.
         """
-        large = self._parts.large
+        large, run_id, ledger = self._parts.large, state["run_id"], self._parts.runtime.ledger
         assert large is not None, "dispatch asks only where there is a large model"
         planned = [Planned.model_validate(item) for item in state["planned"]]
         outcomes = {key: Outcome.model_validate(value) for key, value in state["outcomes"].items()}
-        asked = {
-            move.planned.subtask.id: ask_consent(
-                move.planned,
-                outcomes[move.planned.subtask.id],
-                self._parts.agents[str(move.planned.decision.agent)],
-                large,
-            )
-            for move in self._unasked(next_moves(planned, outcomes), state)
-        }
-        answers: Mapping[str, bool] = interrupt(list(asked.values()))
+        asked: dict[str, dict[str, Any]] = {}
+        refused: dict[str, tuple[Meter, Refusal]] = {}
+        for move in self._unasked(next_moves(planned, outcomes), state):
+            key, agent = move.planned.subtask.id, self._parts.agents[str(move.planned.decision.agent)]
+            meter = large.meter(ledger, seconds=agent.timeout_s, benefit=outcomes[key].verdict.benefit)
+            if (refusal := await meter.refusal(run_id, agent.name)) is not None:
+                refused[key] = meter, refusal
+            else:
+                asked[key] = ask_consent(move.planned, outcomes[key], agent, large)
+        answers: Mapping[str, bool] = interrupt(list(asked.values())) if asked else {}
         decided = {key: bool(answers.get(key)) for key in asked}
-        forbidden: dict[str, Any] = {}
+        flagged: list[Outcome] = []
+        for key, (meter, refusal) in refused.items():
+            await meter.refuse(run_id, str(outcomes[key].agent), refusal)
+            flagged.append(flag_over_budget(outcomes[key], refusal.reason, mend=RAISE))
         for key, allowed in decided.items():
-            await self._parts.runtime.ledger.begin_step(
-                decided_step(state["run_id"], asked[key], allowed=allowed)
-            )
+            await ledger.begin_step(decided_step(run_id, asked[key], allowed=allowed))
             if not allowed:
-                outcome = flag(outcomes[key], "A person forbade it, so the answer is flagged.")
-                current_stream.get().settled(outcome)
-                forbidden[key] = outcome.model_dump(mode="json")
-        return {"consents": decided, "outcomes": forbidden}
+                flagged.append(flag(outcomes[key], "A person forbade it, so the answer is flagged."))
+        for outcome in flagged:
+            current_stream.get().settled(outcome)
+        return {
+            "consents": decided,
+            "outcomes": {outcome.subtask_id: outcome.model_dump(mode="json") for outcome in flagged},
+        }
 
     async def agent(self, work: Work) -> dict[str, Any]:
-        """Let the chosen agent make its attempt."""
+        """Let the chosen agent make its attempt, unless its answer could not be kept anyway."""
         planned = Planned.model_validate(work["planned"])
         assert planned.decision.agent is not None, "dispatch sends only routed subtasks here"
         agent = self._parts.agents[planned.decision.agent]
         context = tuple(Passage(**passage) for passage in work["context"])
+        started = time.perf_counter()
+        known = self._parts.foresight.look(agent.name, planned.subtask.text, planned.decision)
+        step = begin_step(work["run_id"], agent.name, planned, agent=agent.name, escalated=False)
+        if (verdict := await self._foresee(agent, known, work["run_id"])) is not None:
+            await self._parts.runtime.ledger.begin_step(step)
+            outcome = foreseen(planned, agent.name, known, verdict, context)
+            return await self._settled(step, self._priced(outcome, Usage()), time.perf_counter() - started)
         task = Task(
             agent=agent,
             text=planned.subtask.text,
             runtime=self._parts.runtime,
             judge=self._parts.judge,
             decision=planned.decision,
+            difficulty=known.difficulty,
             context=context,
             large=self._parts.large is not None,
             probe=self._parts.probe,
             place=f"{agent.name}/{planned.subtask.id}",
         )
-        step = begin_step(work["run_id"], agent.name, planned, agent=agent.name, escalated=False)
         attempt = await self._attempt(task, step)
-        outcome = settle(planned, attempt, agent, escalated=False)
-        if self._parts.large is not None:
-            usage = attempt.response.usage if attempt.response else Usage()
-            costs = {
-                "accept": 0.0,
-                "escalate": self._parts.large.forecast.expected_usd(usage),
-                "abstain": 0.0,
-            }
-            outcome = outcome.model_copy(update={"alternatives": costs})
-        return await self._settled(step, attempt, outcome)
+        usage = attempt.response.usage if attempt.response else Usage()
+        outcome = self._priced(settle(planned, attempt, agent, escalated=False), usage)
+        return await self._settled(step, outcome, attempt.latency_s, attempt.drafts)
 
     async def large(self, work: Work) -> dict[str, Any]:
         """Ask the large model for the same job: the agent's prompt, passages and checks, another model."""
@@ -183,7 +192,8 @@ class TeamNodes:
         current_stream.get().escalated(planned.subtask.id, agent=agent.name, to_model=large.name)
         step = begin_step(work["run_id"], "large", planned, agent=agent.name, escalated=True)
         attempt = await self._attempt(task, step)
-        return await self._settled(step, attempt, settle_large(planned, attempt, agent, local))
+        outcome = settle_large(planned, attempt, agent, local)
+        return await self._settled(step, outcome, attempt.latency_s, attempt.drafts)
 
     async def merge(self, state: TeamState) -> dict[str, Any]:
         """Put the answers together in the order of the request, saying what was not answered and why."""
@@ -228,8 +238,28 @@ class TeamNodes:
             await runtime.ledger.end_step(broken_off(step, error))
             raise
 
-    async def _settled(self, step: StepRow, attempt: Attempt[Any], outcome: Outcome) -> dict[str, Any]:
-        await self._parts.runtime.ledger.end_step(end_step(step, outcome, attempt.latency_s, attempt.drafts))
+    async def _foresee(self, agent: Agent[Any], known: Signals, run_id: str) -> Verdict | None:
+        """To escalate at once; where the budget is used up, no: a local answer can be looked at."""
+        large, runtime = self._parts.large, self._parts.runtime
+        if large is None:
+            return None
+        verdict = await self._parts.foresight.verdict(agent, known, runtime)
+        if verdict is None:
+            return None
+        meter = large.meter(runtime.ledger, seconds=agent.timeout_s, benefit=verdict.benefit)
+        return verdict if await meter.refusal(run_id, agent.name) is None else None
+
+    def _priced(self, outcome: Outcome, usage: Usage) -> Outcome:
+        """With the predicted cost of what could follow, where there is a choice."""
+        if self._parts.large is None:
+            return outcome
+        asked = self._parts.large.forecast.expected_usd(usage)
+        return outcome.model_copy(update={"alternatives": {"accept": 0.0, "escalate": asked, "abstain": 0.0}})
+
+    async def _settled(
+        self, step: StepRow, outcome: Outcome, latency_s: float, drafts: tuple[Judged, ...] = ()
+    ) -> dict[str, Any]:
+        await self._parts.runtime.ledger.end_step(end_step(step, outcome, latency_s, drafts))
         current_stream.get().settled(outcome)
         return {"outcomes": {outcome.subtask_id: outcome.model_dump(mode="json")}}
 

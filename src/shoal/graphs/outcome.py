@@ -6,9 +6,10 @@ from typing import Any, Literal
 from shoal.agents import Agent, Attempt
 from shoal.core.decision import Decision, Signals, Verdict
 from shoal.core.errors import OverBudget
+from shoal.core.passage import Passage
 from shoal.graphs.state import Outcome, Planned
 
-__all__ = ["flag", "settle", "settle_large", "unrouted"]
+__all__ = ["flag", "flag_over_budget", "foreseen", "settle", "settle_large", "unrouted"]
 
 
 def unrouted(item: Planned) -> Outcome:
@@ -53,12 +54,33 @@ def settle(planned: Planned, attempt: Attempt[Any], agent: Agent[Any], *, escala
     )
 
 
+def foreseen(
+    planned: Planned, agent: str, signals: Signals, verdict: Verdict, context: tuple[Passage, ...]
+) -> Outcome:
+    """What becomes of a subtask whose agent is not asked."""
+    return Outcome(
+        subtask_id=planned.subtask.id,
+        agent=agent,
+        model=None,
+        text="",
+        status="pending",
+        escalated=False,
+        verdict=verdict,
+        signals=signals,
+        passages=context,
+    )
+
+
 def settle_large(planned: Planned, attempt: Attempt[Any], agent: Agent[Any], local: Outcome) -> Outcome:
     """What the large model's attempt comes to. Where it said nothing, a person sees the local answer."""
     if isinstance(attempt.failure, OverBudget) and attempt.response is None:
-        return flag(local, f"It was not asked: {attempt.failure.what}.", mend=attempt.failure.mend)
+        return flag_over_budget(local, attempt.failure.what, mend=attempt.failure.mend)
     outcome = settle(planned, attempt, agent, escalated=True)
     return outcome if outcome.text else outcome.model_copy(update={"text": local.text})
+
+
+def flag_over_budget(local: Outcome, reason: str, *, mend: str) -> Outcome:
+    return flag(local, f"It was not asked: {reason}.", mend=mend)
 
 
 def flag(local: Outcome, why: str, *, mend: str = "") -> Outcome:

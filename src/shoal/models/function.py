@@ -5,7 +5,6 @@ itself (`ChatRequest.input`) and, if it asks for them, the passages; not the mes
 """
 
 import asyncio
-import hashlib
 import inspect
 import time
 import traceback
@@ -20,6 +19,7 @@ from shoal.core.chat import ChatDelta, ChatEvent, ChatRequest, ChatResponse
 from shoal.core.errors import ConfigError, ModelError, RequestRefused, ShoalError
 from shoal.core.passage import Passage
 from shoal.core.port import ModelInfo
+from shoal.core.source import source_digest
 from shoal.core.usage import Usage
 
 __all__ = ["FunctionModel", "ModelFunction", "Scored"]
@@ -65,12 +65,7 @@ class FunctionModel:
 
     @cached_property
     def _digest(self) -> str | None:
-        """Of its source, without what it calls; None where there is none, as for built-in functions."""
-        try:
-            source = inspect.getsource(inspect.unwrap(self._function))
-        except (OSError, TypeError):
-            return None
-        return f"sha256:{hashlib.sha256(source.encode()).hexdigest()}"
+        return source_digest(self._function)
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent]:
         """Call the function; its whole result is one delta.

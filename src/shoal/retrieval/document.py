@@ -11,7 +11,7 @@ from pathlib import Path
 
 from shoal.core.errors import ConfigError, InputError
 
-__all__ = ["SUFFIXES", "Document", "find_documents", "read_document"]
+__all__ = ["SUFFIXES", "Document", "digest_documents", "find_documents", "read_document"]
 
 MARKDOWN = frozenset({".md", ".markdown"})
 SUFFIXES = MARKDOWN | {".txt"}
@@ -78,6 +78,20 @@ def read_document(source: str, path: Path) -> Document:
         sha256=hashlib.sha256(data).hexdigest(),
         markdown=path.suffix.lower() in MARKDOWN,
     )
+
+
+def digest_documents(root: Path) -> str | None:
+    """Content hash of the documents below `root`: their names and bytes. Reads all of them.
+
+    None where they cannot be read or indexed; whoever looks something up is told why.
+    """
+    content = hashlib.sha256()
+    try:
+        for source, path in find_documents(root).items():
+            content.update(f"{source}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\0".encode())
+    except (ConfigError, OSError):
+        return None
+    return content.hexdigest()
 
 
 def _visible_files(folder: Path) -> Iterator[Path]:

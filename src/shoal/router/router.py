@@ -130,6 +130,11 @@ class Router:
         return digest_router(self._saved)
 
     @property
+    def encoder(self) -> Encoder:
+        """Texts to vectors as this router sees them; the last ones are remembered."""
+        return self._encoder
+
+    @property
     def report(self) -> FitReport:
         """What `fit` found in the examples."""
         return self._saved.report

@@ -6,7 +6,8 @@ see what is committed, and never hold up the writer. Calls block for some millis
 """
 
 import sqlite3
-from collections.abc import Generator, Sequence
+import time
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from shoal.core.errors import RunError
 from shoal.tracing.ledger_row import CALLS, EFFECTS, ESCALATIONS, RUNS, STEPS
 from shoal.tracing.ledger_schema import connect, storage_error
 from shoal.tracing.record import RunRecord, RunRow, RunStatus
+from shoal.tracing.spending import Spending, SpendingScope, read_spending
 from shoal.tracing.totals import Totals, read_totals
 
 __all__ = ["LedgerReader"]
@@ -90,6 +92,15 @@ class LedgerReader:
         """
         with self._connection() as db:
             return read_totals(db, run_ids=run_ids, since=since)
+
+    def spending(self, *, run_id: str, agent: str) -> Mapping[SpendingScope, Spending]:
+        """What a call of the large model for this agent in this run would be counted with now.
+
+        Raises:
+            StorageError: there is no ledger, or it cannot be read.
+        """
+        with self._connection() as db:
+            return read_spending(db, run_id=run_id, agent=agent, step_id=None, now=time.time())
 
     @contextmanager
     def _connection(self) -> Generator[sqlite3.Connection]:

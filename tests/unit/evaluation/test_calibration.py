@@ -1,6 +1,7 @@
 """From labelled rows to a certificate a team keeps its answers by."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 from shoal import Agent, Scored, Team
 from shoal.config import Settings, load_settings
 from shoal.core.errors import ConfigError, EngineDown, InputError, StorageDamaged, UnknownName
+from shoal.core.passage import Passage
 from shoal.evaluation.calibration import load_attempts
 from shoal.evaluation.labelling import is_expected, load_rows
 from shoal.router.escalation import Escalation
@@ -113,6 +115,36 @@ async def test_another_function_in_its_place_voids_it(make: TeamMaker) -> None:
         step = (await team.run("one 7")).steps[0]
     assert not step.calibrated
     assert "the model changed since" in step.why
+
+
+async def test_other_documents_void_it(make: TeamMaker, settings: Settings) -> None:
+    page = (settings.root or Path()) / "handbook" / "leave.md"
+    page.parent.mkdir()
+    page.write_text("Thirty days.")
+
+    def looked_up(text: str, passages: tuple[Passage, ...]) -> Scored[Sum]:
+        assert passages
+        return add(text)
+
+    async with make(looked_up, knowledge="handbook") as team:
+        await team.calibrate(ROWS)
+        assert (await team.run("one 7")).steps[0].calibrated
+    page.write_text("Twenty days.")
+    async with make(looked_up, knowledge="handbook") as team:
+        assert "void: knowledge changed since" in (await team.run("one 7")).steps[0].why
+    page.write_text("Thirty days.")
+    async with make(looked_up, knowledge="handbook") as team:
+        assert (await team.run("one 7")).steps[0].calibrated, "what is as it was counts again"
+
+
+async def test_a_certificate_of_another_version_says_so(make: TeamMaker, settings: Settings) -> None:
+    async with make() as team:
+        await team.calibrate(ROWS[:40])
+    path = settings.data_path / "certificates" / "one.json"
+    path.write_text(re.sub(r'"format": \d+', '"format": 1', path.read_text()))
+    async with make() as team:
+        with pytest.raises(StorageDamaged, match="of another version"):
+            await team.run("one 7")
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,9 @@ async def test_another_threshold_changes_those_between(records: list[RunRecord])
 async def test_a_budget_flags_what_it_does_not_reach(records: list[RunRecord]) -> None:
     found = replay(records, Policy(Escalation(threshold=0.5)), budget=Budget(usd_per_day=3), forecast=PRICED)
     assert (found.after.escalated, found.after.flagged) == (2, 3)
-    assert "$3 a day is used up" in found.changes[0].verdict.reason
+    verdict = found.changes[0].verdict
+    assert verdict is not None
+    assert "$3 a day is used up" in verdict.reason
 
 
 async def test_without_a_large_model_or_a_price(records: list[RunRecord]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from shoal import Agent, Team
 from shoal.config import Settings, load_settings
 from shoal.core.errors import ConfigError, RunError
-from shoal.router.escalation import Escalation
+from shoal.router.escalation import Budget, Escalation
 from shoal.testing.fixed_router import FixedRouter
 from shoal.testing.scripted import ScriptedModel
 
@@ -34,13 +34,13 @@ def unsure(text: str) -> str:
     return "" if "hard" in text else text.upper()
 
 
-def build(settings: Settings, large: ScriptedModel, **fields: Any) -> Team:
+def build(settings: Settings, large: ScriptedModel, budget: Budget | None = None, **fields: Any) -> Team:
     agents = [Agent(name, job=f"Do {name}.", model=unsure) for name in ("one", "two")]
     return Team(
         agents,
         large=large,
         router=FixedRouter(["one", "two"]),
-        escalation=Escalation(consent="ask"),
+        escalation=Escalation(consent="ask", budget=budget or Budget()),
         settings=settings,
         **fields,
     )
@@ -86,6 +86,30 @@ async def test_no_means_that_nothing_is_sent_and_the_answer_is_flagged(
     assert (decision.action, decision.subtask_id) == ("abstain", "2")
     assert REMOTE in decision.reason
     assert "two hard" in decision.input
+
+
+async def test_nobody_is_asked_for_what_the_budget_forbids(settings: Settings, large: ScriptedModel) -> None:
+    async with build(settings, large, Budget(calls_per_day=0)) as team:
+        result = await team.run("one easy; two hard")
+        record = team.runtime.ledger.run(result.run_id)
+    assert (result.status, result.consent, large.requests) == ("flagged", (), [])
+    assert "0 calls a day" in result.steps[1].why
+    assert "escalation.budget" in result.steps[1].mend
+    assert [row.node for row in record.steps if row.node == "consent"] == []
+    assert [row.refusal is not None for row in record.escalations] == [True]
+    assert result.totals.refused == 1
+
+
+async def test_a_budget_that_runs_out_while_a_person_thinks_is_kept(
+    settings: Settings, large: ScriptedModel
+) -> None:
+    async with build(settings, large, Budget(calls_per_day=1)) as team:
+        waiting = [await team.run("one hard") for _ in range(2)]
+        done = [await team.resume(one.run_id, consent=True) for one in waiting]
+    assert [one.status for one in waiting] == ["waiting", "waiting"]
+    assert [one.status for one in done] == ["done", "flagged"]
+    assert "1 calls a day" in done[1].steps[0].why
+    assert len(large.requests) == 1
 
 
 async def test_each_text_can_be_decided_on_its_own(team: Team, large: ScriptedModel) -> None:

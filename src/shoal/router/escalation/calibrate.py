@@ -7,16 +7,21 @@ certificate in whatever order they come.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from shoal.core.decision import Signals
 from shoal.core.errors import InputError
 from shoal.router.escalation.certificate import Certificate, Digests
 from shoal.router.escalation.combiner import Combiner, fit_combiner
+from shoal.router.escalation.difficulty import DifficultyReader, fit_difficulty
 from shoal.router.escalation.fault import find_fault
 from shoal.router.escalation.learn_then_test import Promise, divide, error_bound, rows_needed, seek_promise
 
-__all__ = ["LabelledAttempt", "calibrate"]
+if TYPE_CHECKING:
+    from shoal.router.encoder import Encoder
+
+__all__ = ["LabelledAttempt", "calibrate", "read_difficulty"]
 
 NEVER = -1.0
 """Below every threshold: the confidence of an answer with a hard fault."""
@@ -27,7 +32,7 @@ class LabelledAttempt:
     """One attempt of the agent, and whether a person or grader accepted it."""
 
     key: str
-    """What the row is about, usually its input text: rows with the same key are the same row."""
+    """The input text: rows with the same key are the same row."""
     signals: Signals
     acceptable: bool
     large_acceptable: bool | None = None
@@ -41,6 +46,7 @@ def calibrate(
     max_error: float,
     level: float = 0.95,
     digests: Digests | None = None,
+    reader: DifficultyReader | None = None,
 ) -> Certificate:
     """Find the loosest threshold that can be promised to keep at most `max_error` wrong answers.
 
@@ -53,6 +59,7 @@ def calibrate(
         max_error: share of wrong answers among those kept, in (0, 1).
         level: probability that the promise holds, in (0, 1).
         digests: of the agent as it made the attempts.
+        reader: that read the difficulty in the rows' signals (`read_difficulty`), kept for later requests.
 
     Raises:
         InputError: fewer than two rows, or a row that occurs twice.
@@ -87,7 +94,28 @@ def calibrate(
         rows_needed=needed,
         combiner=combiner,
         digests=digests or Digests(),
+        reader=reader,
     )
+
+
+def read_difficulty(
+    rows: Sequence[LabelledAttempt], encoder: "Encoder"
+) -> tuple[list[LabelledAttempt], DifficultyReader | None]:
+    """The rows with the difficulty of their requests, and its reader; None where the texts do not tell.
+
+    It is fitted on the rows that `calibrate` fits on; these get what a reader without their own outcome says,
+    so that no difficulty knows of the answer it is weighed for.
+    """
+    fitted, _ = divide(rows, lambda row: row.key)
+    found = fit_difficulty([row.key for row in fitted], [row.acceptable for row in fitted], encoder)
+    if found is None:
+        return list(rows), None
+    reader, unseen = found
+    known = {row.key: value for row, value in zip(fitted, unseen, strict=True)}
+    others = [row.key for row in rows if row.key not in known]
+    vectors = encoder.encode(others)
+    known |= {text: reader.read(text, vector) for text, vector in zip(others, vectors, strict=True)}
+    return [replace(row, signals=replace(row.signals, difficulty=known[row.key])) for row in rows], reader
 
 
 def _check(agent: str, rows: Sequence[LabelledAttempt]) -> None:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from shoal.core.errors import ConfigError, StorageDamaged, StorageError
 from shoal.router.escalation.combiner import Combiner
+from shoal.router.escalation.difficulty import DifficultyReader
 
 __all__ = ["Certificate", "Digests", "load_certificate", "parse_certificate", "save_certificate"]
 
-FORMAT = 1
+FORMAT = 2
 METHOD = "learn-then-test, fixed sequence, Clopper-Pearson"
 
 
@@ -25,9 +26,13 @@ class Digests:
 
     model: str | None = None
     prompt: str | None = None
-    """Instructions, examples and knowledge."""
+    """Instructions, examples and checks."""
     schema: str | None = None
     router: str | None = None
+    tools: str | None = None
+    """What they say of themselves, and the source of their functions."""
+    knowledge: str | None = None
+    """The documents of the folder."""
 
     def changed(self, now: "Digests") -> tuple[str, ...]:
         """Names of the parts that are not what they were."""
@@ -65,6 +70,8 @@ class Certificate:
     """Labelled rows with which a promise would be likely. None: there is one, or no number would do."""
     combiner: Combiner
     digests: Digests
+    reader: DifficultyReader | None = None
+    """Of the difficulty of requests; None = their texts do not tell."""
     method: str = METHOD
     format: int = FORMAT
 
@@ -129,11 +136,17 @@ def parse_certificate(text: str, *, agent: str) -> Certificate:
     try:
         content = json.loads(text)
         stated = content.pop("hash", None)
+        if (made := content.get("format")) != FORMAT:
+            raise StorageDamaged(
+                f"{agent}'s certificate is of another version of Shoal",
+                why=f"it has format {made}; this one reads {FORMAT}",
+                mend=mend,
+            )
         certificate = TypeAdapter(Certificate).validate_python(content)
     except (ValueError, AttributeError, ValidationError) as error:
         why = str(error).splitlines()[0]
         raise StorageDamaged(f"{agent}'s certificate cannot be read", why=why, mend=mend) from error
-    if certificate.format != FORMAT or stated != _hash(content) or content != _as_json(certificate):
+    if stated != _hash(content) or content != _as_json(certificate):
         raise StorageDamaged(
             f"{agent}'s certificate was changed after it was made",
             why="its hash does not match its content, so its promise cannot be trusted",

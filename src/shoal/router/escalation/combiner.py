@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shoal.core.decision import Signals
-from shoal.router.escalation.signal import SIGNALS
+from shoal.router.escalation.signal import SIGNALS, known_before
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,22 +62,40 @@ class Combiner:
     slope: float
     """Of the logistic curve, >= 0; 0 = the signals say nothing."""
     intercept: float
+    surest: float
+    """What the answer added to the score where it added most, among the labelled attempts."""
     benefit: LinearScore | None = None
     """P(large right) - P(small right); None = no rows of the large model."""
 
-    def missing(self, signals: Signals) -> tuple[str, ...]:
-        """Required signals that were not looked at this time."""
+    def missing(self, signals: Signals, *, before: bool = False) -> tuple[str, ...]:
+        """Required signals that were not looked at this time; `before`: of those known before the call."""
         return tuple(
-            signal.name for signal in SIGNALS if signal.name in self.required and signal.read(signals) is None
+            signal.name
+            for signal in SIGNALS
+            if signal.name in self.required and (signal.before or not before) and signal.read(signals) is None
         )
 
     def confidence(self, signals: Signals) -> float:
-        """Calibrated P(acceptable), in (0, 1), of an answer without hard faults."""
-        return _sigmoid(self.slope * self.score(signal_features(signals, self.signals)) + self.intercept)
+        """Calibrated P(acceptable), in (0, 1), of an answer without hard faults.
+
+        Never above `best_confidence`: what is said before the call holds after it.
+        """
+        score = min(self._score(signals), self._score(known_before(signals)) + self.surest)
+        return _sigmoid(self.slope * score + self.intercept)
+
+    def best_confidence(self, signals: Signals) -> float:
+        """What the confidence can come to, judged before the call: that of the surest answer seen so far.
+
+        Only what is known before the call is read.
+        """
+        return _sigmoid(self.slope * (self._score(known_before(signals)) + self.surest) + self.intercept)
 
     def expected_benefit(self, signals: Signals) -> float | None:
         """How much likelier the large model's answer is right than this one; None = unknown."""
         return None if self.benefit is None else self.benefit(signal_features(signals, self.signals))
+
+    def _score(self, signals: Signals) -> float:
+        return self.score(signal_features(signals, self.signals))
 
 
 def signal_features(signals: Signals, names: Sequence[str]) -> list[float | None]:
@@ -112,6 +130,10 @@ def fit_combiner(
     right = np.array(acceptable, np.float64)
     score, out_of_fold = fit_score(matrix, right)
     slope, intercept = logistic_curve(out_of_fold, right)
+    added = [
+        score(row) - score(signal_features(known_before(attempt), names))
+        for row, attempt in zip(rows, attempts, strict=True)
+    ]
     benefit = None
     if large is not None:
         benefit, _ = fit_score(matrix, np.array(large, np.float64) - right)
@@ -121,6 +143,7 @@ def fit_combiner(
         score=score,
         slope=slope,
         intercept=intercept,
+        surest=max(added),
         benefit=benefit,
     )
     return combiner, [_sigmoid(slope * float(value) + intercept) for value in out_of_fold]

@@ -20,9 +20,12 @@ from shoal.tracing.forecast import Forecast, Most
 from shoal.tracing.ledger import Ledger
 from shoal.tracing.record import EscalationRow, new_id
 from shoal.tracing.scope import Scope, current_scope
+from shoal.tracing.spending import Refusal
 
-__all__ = ["Meter", "MeteredModel", "check_countable"]
+__all__ = ["RAISE", "Meter", "MeteredModel", "check_countable"]
 
+RAISE = "raise the limit: [escalation.budget] in shoal.toml"
+"""What mends a refusal."""
 POLL_S = 0.05
 GRACE_S = 5.0
 """A call that is given up may take this much longer to end."""
@@ -57,8 +60,27 @@ class Meter:
             if refusal is None:
                 return row.id
             if refusal.final or time.monotonic() > give_up_at:
-                raise OverBudget(refusal.reason, mend="raise the limit: [escalation.budget] in shoal.toml")
+                raise OverBudget(refusal.reason, mend=RAISE)
             await asyncio.sleep(POLL_S)
+
+    async def refusal(self, run_id: str, agent: str) -> Refusal | None:
+        """Why a call would be refused if it were asked for now; None = it would be granted, perhaps later.
+
+        Raises:
+            StorageError: the ledger cannot be read.
+        """
+        spent = await asyncio.to_thread(self.ledger.spending, run_id=run_id, agent=agent)
+        found = check_budget(self.budget, spent)
+        return found if found is not None and found.final else None
+
+    async def refuse(self, run_id: str, agent: str, refusal: Refusal) -> None:
+        """Record an escalation that the budget did not allow: it is part of what the budget cost.
+
+        Raises:
+            StorageError: the ledger cannot be written.
+        """
+        row = self._row(Scope(), run_id, agent, Most(usd=None, seconds=self.seconds, joules=None))
+        await self.ledger.reserve_escalation(row, lambda _: refusal)
 
     def _row(self, scope: Scope, run_id: str, agent: str, most: Most) -> EscalationRow:
         now = time.time()

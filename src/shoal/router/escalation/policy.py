@@ -13,7 +13,7 @@ from shoal.core.errors import ConfigError, ShoalError
 from shoal.router.escalation.certificate import Certificate, Digests
 from shoal.router.escalation.fault import find_fault
 from shoal.router.escalation.settings import Escalation
-from shoal.router.escalation.signal import prior_confidence
+from shoal.router.escalation.signal import known_before, prior_confidence
 
 __all__ = ["LargePolicy", "Policy"]
 
@@ -104,6 +104,37 @@ class Policy:
             return self._judge_unsworn(signals, _Unsworn(why=why, threshold=sworn.threshold), large=large)
         return _judge_sworn(sworn, signals, large=large)
 
+    def foresee(self, agent: str, signals: Signals) -> Verdict | None:
+        """The verdict before the agent is asked; None = ask it, its answer may be good enough.
+
+        It escalates what could not be kept even if the answer were as sure as the surest one calibration saw,
+        and only where the larger model is expected to do better, or nobody knows. The caller makes sure that
+        the certificate speaks for the agent's model (`speaks_for`) and that the larger model may be asked.
+
+        Args:
+            agent: that would be asked.
+            signals: of which only those known before the call are read.
+        """
+        sworn = self._sworn.get(agent)
+        before = known_before(signals)
+        if sworn is None or sworn.certificate.combiner.missing(before, before=True):
+            return None
+        combiner = sworn.certificate.combiner
+        best, benefit = combiner.best_confidence(before), combiner.expected_benefit(before)
+        if best >= sworn.threshold or (benefit is not None and benefit <= 0):
+            return None
+        what = (
+            f"even an answer as sure as the surest seen would come to confidence {best:.2f}, below the "
+            f"threshold {sworn.threshold:.2f} ({sworn.promise})"
+        )
+        verdict = Verdict(action="escalate", reason=_sentence(what, "the larger model is asked at once"))
+        return _under(sworn, verdict, confidence=best, benefit=benefit)
+
+    def speaks_for(self, agent: str, digest: str | None) -> bool:
+        """Whether the agent has a certificate that counts for these weights."""
+        sworn = self._sworn.get(agent)
+        return sworn is not None and sworn.certificate.digests.model == digest
+
     def _admit(self, agent: str, certificate: Certificate, now: Digests | None) -> None:
         if certificate.agent != agent:
             raise ConfigError(
@@ -183,6 +214,11 @@ def _judge_sworn(sworn: _Sworn, signals: Signals, *, large: bool) -> Verdict:
             verdict = Verdict(action="abstain", reason=_sentence(what, FLAGGED))
         else:
             verdict = _decline(what, large=large)
+    return _under(sworn, verdict, confidence=confidence, benefit=benefit)
+
+
+def _under(sworn: _Sworn, verdict: Verdict, *, confidence: float, benefit: float | None) -> Verdict:
+    """The verdict with what it rests on."""
     return replace(
         verdict,
         confidence=confidence,

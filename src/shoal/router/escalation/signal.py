@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, final
 
 from shoal.core.decision import Signals
 
-__all__ = ["SIGNALS", "Cost", "Signal", "prior_confidence"]
+__all__ = ["SIGNALS", "Cost", "Signal", "known_before", "prior_confidence"]
 
 Cost = Literal["free", "extra tokens", "extra calls"]
 """What seeing the signal takes beyond the attempt itself. What is not free is off until it is asked for."""
@@ -25,6 +25,8 @@ class Signal(ABC):
     cost: ClassVar[Cost] = "free"
     of_answer: ClassVar[bool] = True
     """It looks at the answer itself, not at the way to it."""
+    before: ClassVar[bool] = False
+    """It is known before the agent is asked."""
 
     @abstractmethod
     def value(self, signals: Signals) -> float | None:
@@ -185,6 +187,7 @@ class RouterConfidence(Signal):
 
     name = "router confidence"
     of_answer = False
+    before = True
 
     def value(self, signals: Signals) -> float | None:
         return signals.router_confidence
@@ -198,6 +201,7 @@ class RouterMargin(Signal):
 
     name = "router margin"
     of_answer = False
+    before = True
 
     def value(self, signals: Signals) -> float | None:
         return signals.router_margin
@@ -207,10 +211,11 @@ class RouterMargin(Signal):
 
 
 class Difficulty(Signal):
-    """P(the small model fails), learnt from prompts (`forecast.py`): known before the call."""
+    """P(the small model fails), learnt from requests (`difficulty.py`)."""
 
     name = "difficulty of the request"
     of_answer = False
+    before = True
 
     def value(self, signals: Signals) -> float | None:
         return signals.difficulty
@@ -233,6 +238,15 @@ SIGNALS: tuple[Signal, ...] = (
     Difficulty(),
     Validation(),
 )
+
+
+def known_before(signals: Signals) -> Signals:
+    """What of them is known before the agent is asked."""
+    return Signals(
+        router_confidence=signals.router_confidence,
+        router_margin=signals.router_margin,
+        difficulty=signals.difficulty,
+    )
 
 
 def prior_confidence(signals: Signals) -> tuple[float, Signal] | None:

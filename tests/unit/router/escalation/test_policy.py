@@ -108,7 +108,7 @@ def test_other_weights_void_it_and_the_stricter_threshold_holds() -> None:
     assert "uncertified" in verdict.reason
 
 
-@pytest.mark.parametrize("part", ["prompt", "schema", "router"])
+@pytest.mark.parametrize("part", ["prompt", "schema", "router", "tools", "knowledge"])
 def test_any_changed_digest_voids_it(part: str) -> None:
     now = replace(certificate().digests, **{part: "other"}, model=None)
     policy = Policy(certificates={"one": certificate()}, digests={"one": now})
