@@ -1,4 +1,4 @@
-"""A project on disk: agents/ router/ tools/ graphs/ shoal.toml, found and loaded.
+"""A project on disk: agents/ router/ tools/ graphs/ specialists/ shoal.toml, found and loaded.
 
 A project's root goes to the front of this process's `sys.path`, so that `agents/cards.py` can say
 `from tools.lookup import quote`. Where there is no project, the shipped one (`starter`) is used.
@@ -8,9 +8,9 @@ import hashlib
 import importlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -20,8 +20,10 @@ from shoal.agents import Agent
 from shoal.config import Settings, find_root, load_settings
 from shoal.core.errors import ConfigError, ShoalError, StorageDamaged, StorageError, UnknownName
 from shoal.router import Router
+from shoal.router.example import load_examples
 from shoal.router.sole import SoleRouter
 from shoal.router.tuning import Tuner
+from shoal.specialists import Registry, Specialist
 from shoal.team import Team
 
 if TYPE_CHECKING:
@@ -61,6 +63,32 @@ class Project:
             )
         return tuple(found.values())
 
+    @cached_property
+    def specialists(self) -> Registry:
+        """What was trained for the agents; a project can do without."""
+        return Registry(self.root / "specialists")
+
+    def specialised(self, agent: Agent[Any]) -> Agent[Any]:
+        """The agent with its live specialist, if there is one that fits its model; else as it is.
+
+        Raises:
+            StorageDamaged: the live version is not what was written.
+        """
+        live = self.specialists.specialist(agent.name)
+        return replace(agent, specialist=live) if live and self.uses(agent, live) else agent
+
+    def uses(self, agent: Agent[Any], specialist: Specialist) -> bool:
+        """Whether the agent's model is, or can be, the one the specialist was trained on."""
+        if not isinstance(agent.model, str):
+            return False
+        alias = self.settings.models.get(agent.model, agent.model)
+        if isinstance(alias, str):
+            return alias == specialist.base
+        # Its base decides the engine, also where an Ollama answers.
+        return (
+            self.settings.engine in ("auto", "embedded") and f"embedded:{alias.embedded}" == specialist.base
+        )
+
     @property
     def examples(self) -> Path:
         """The router's labelled examples; a project can do without."""
@@ -68,7 +96,10 @@ class Project:
 
     @cached_property
     def router(self) -> Router:
-        """Learnt from router/examples.jsonl and the agents' jobs; kept, and learnt anew when either changes.
+        """Learnt from the examples and the agents' jobs; kept, and learnt anew when either changes.
+
+        The examples are router/examples.jsonl and those that live specialists bring with them, so that a
+        promotion or a rollback can change what it learns.
 
         Raises:
             StorageError: what was learnt cannot be kept.
@@ -76,7 +107,8 @@ class Project:
         """
         folder = self.settings.data_path / "router"
         marker = folder / LEARNT_FROM
-        if marker.is_file() and marker.read_text(encoding="utf-8") == _digest(self.examples, self._jobs):
+        learnt_from = _digest(self._example_files, self._jobs)
+        if marker.is_file() and marker.read_text(encoding="utf-8") == learnt_from:
             with suppress(StorageDamaged):  # of another version or embedder: it is learnt again
                 return Router.load(folder)
         return self.learn_router()
@@ -89,8 +121,8 @@ class Project:
             ConfigError: the examples cannot be read, or are too few to tune on.
         """
         folder = self.settings.data_path / "router"
-        learnt_from = _digest(self.examples, self._jobs)
-        examples = self.examples if self.examples.is_file() else ()
+        learnt_from = _digest(self._example_files, self._jobs)
+        examples = [row for path in self._example_files for row in load_examples(path)]
         router = Router.fit(examples, jobs=self._jobs, tuner=tuner)
         try:
             router.save(folder)
@@ -104,17 +136,27 @@ class Project:
         return router
 
     @property
+    def _example_files(self) -> list[Path]:
+        own = [self.examples] if self.examples.is_file() else []
+        brought = (self.specialists.examples(agent.name) for agent in self.agents)
+        return own + [path for path in brought if path is not None]
+
+    @property
     def _jobs(self) -> dict[str, str]:
         return {agent.name: agent.job for agent in self.agents}
 
     def team(self, *, only: str | None = None) -> Team:
         """The agents of this project as one team; or `only` one of them, which then gets every request.
 
+        Each has its live specialist.
+
         Raises:
             UnknownName: no agent is called `only`.
+            StorageDamaged: a live specialist is not what was written.
         """
+        agents = self.agents if only is None else [self.agent(only)]
         return Team(
-            self.agents if only is None else [self.agent(only)],
+            [self.specialised(agent) for agent in agents],
             large=self.settings.large,
             router=self.router if only is None else SoleRouter(only),
             settings=self.settings,
@@ -197,9 +239,9 @@ def starter_root() -> Path:
     return packaged if packaged.is_dir() else PACKAGE.parents[1]
 
 
-def _digest(examples: Path, jobs: Mapping[str, str]) -> str:
+def _digest(examples: Iterable[Path], jobs: Mapping[str, str]) -> str:
     """Of everything a router is learnt from."""
-    content = examples.read_bytes() if examples.is_file() else b""
+    content = b"".join(path.read_bytes() for path in examples)
     return hashlib.sha256(content + json.dumps(jobs, sort_keys=True).encode()).hexdigest()
 
 

@@ -1,21 +1,23 @@
-"""The house's wiring: from settings to models, retrievers and the ledger. The only file naming adapters.
+"""The house's wiring: from settings to models, retrievers and the ledger.
 
-Around every adapter, outermost first: answer cache, retry, breakers, recording, scheduler, deadlines. One
-`LocalRuntime` belongs to one event loop, as its connections do.
+Around every model that `engines` builds, outermost first: answer cache, retry, breakers, recording,
+scheduler, deadlines. One `LocalRuntime` belongs to one event loop, as its connections do.
 """
 
 import asyncio
 import weakref
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from shoal.config import ModelAlias, Settings, find_root, load_settings
 from shoal.core.errors import ConfigError, LocalOnlyError, ModelMissing, UnknownName
 from shoal.core.model_name import Engine, ModelName, parse_model_name
 from shoal.core.port import ChatModel, Retriever
+from shoal.engines import Engines, find_weights_file
 from shoal.models.breaker import Breaker, BreakerModel, host_breaker, model_breaker
 from shoal.models.deadline import DeadlineModel, Deadlines
 from shoal.models.network import build_client, build_transport
@@ -28,6 +30,7 @@ from shoal.serving.cached_model import CachedModel
 from shoal.serving.scheduled_model import ScheduledModel
 from shoal.serving.scheduler import Scheduler
 from shoal.serving.schedulers import Limits, Schedulers
+from shoal.specialists import Specialist
 from shoal.tracing.cost import DEFAULT_PRICES, CostModel, Hardware
 from shoal.tracing.energy import EnergyMeter, Power
 from shoal.tracing.energy_counter import find_meter
@@ -57,8 +60,10 @@ FUNCTION_THREADS = 4
 class LocalRuntime:
     """Everything an agent needs, built when it is first asked for."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, specialists: Iterable[Specialist] = ()) -> None:
+        """`specialists`: those that will be asked. For any other one an engine that runs starts again."""
         self.settings = settings
+        self._engines = Engines(settings, specialists, self._client)
         self._models: dict[ModelName, ChatModel] = {}
         self._given: dict[int, tuple[ChatModel, ChatModel]] = {}
         self._clients: dict[str, httpx.AsyncClient] = {}
@@ -171,13 +176,20 @@ class LocalRuntime:
             return parse_model_name(alias)
         return self._of_alias(name, alias, await self._engine_in_use())
 
-    async def model(self, model: str | ChatModel) -> ChatModel:
+    async def model(self, model: str | ChatModel, specialist: Specialist | None = None) -> ChatModel:
         """The model with all its wrappers; the same object for the same name.
 
+        With a `specialist` it is that one's base, and requests to it may ask for the adapter.
+
         Raises:
-            ConfigError: see `resolve`; or the engine lacks a setting, such as a URL.
+            ConfigError: see `resolve`; or the engine lacks a setting, such as a URL; or the specialist was
+                trained on other weights.
             LocalOnlyError: the model is on another machine and local_only is set.
         """
+        if specialist is not None:
+            base = await self.model(specialist.base)
+            await self._engines.serve(specialist)
+            return base
         if not isinstance(model, str):
             if id(model) not in self._given:
                 engine = model.name.partition(":")[0]
@@ -188,6 +200,8 @@ class LocalRuntime:
             return self._given[id(model)][1]
         name = await self.resolve(model)
         if name not in self._models:
+            await self._engines.prepare(name)
+        if name not in self._models:  # somebody else may have built it meanwhile
             self._models[name] = self._build(name)
         return self._models[name]
 
@@ -278,43 +292,9 @@ class LocalRuntime:
         return ModelName(engine, model)
 
     def _build(self, name: ModelName) -> ChatModel:
-        adapter: ChatModel
-        match name.engine:
-            case "ollama":
-                from shoal.models.ollama import OllamaModel
-
-                host = self.settings.ollama_url
-                adapter = OllamaModel(
-                    name.model,
-                    self._client(host),
-                    num_ctx=self.settings.ollama.num_ctx,
-                    local_only=self.settings.network.local_only,
-                )
-            case "embedded":
-                from shoal.models.embedded import EmbeddedModel
-                from shoal.models.embedded_process import EngineSettings
-
-                host = str(name)
-                settings = self.settings.embedded
-                engine = EngineSettings(
-                    gguf=self._weights_place(name),
-                    num_ctx=settings.num_ctx,
-                    slots=settings.parallel,
-                    threads=settings.threads,
-                )
-                adapter = EmbeddedModel(str(name), engine)
-            case "openai":
-                from shoal.models.openai import OpenAIModel
-
-                host = self._openai_url(name)
-                openai = self.settings.openai
-                adapter = OpenAIModel(
-                    name.model, self._client(host), num_ctx=openai.num_ctx, dialect=openai.dialect
-                )
-            case _:
-                assert_never(name.engine)
+        host = self._engines.host(name)
         scheduler = self._scheduler(host, name.engine)
-        return self._wrap(adapter, scheduler, host=host, engine=name.engine)
+        return self._wrap(self._engines.build(name), scheduler, host=host, engine=name.engine)
 
     def _wrap(self, adapter: ChatModel, scheduler: Scheduler, *, host: str, engine: str) -> ChatModel:
         serving = self.settings.serving
@@ -409,15 +389,6 @@ class LocalRuntime:
             )
         return self._clients[url]
 
-    def _openai_url(self, name: ModelName) -> str:
-        if self.settings.openai.url is None:
-            raise ConfigError(
-                f"{name} has no address",
-                why="there is no default, so that nothing goes to a cloud by accident",
-                mend='in shoal.toml: [openai] url = "https://.../v1"',
-            )
-        return self.settings.openai.url
-
     def weights(self, name: ModelName) -> Path:
         """File of an embedded model.
 
@@ -425,20 +396,11 @@ class LocalRuntime:
             ModelMissing: packaged weights that were never fetched, or a file that is not there.
             UnknownName: neither a .gguf file nor packaged.
         """
-        path = self._weights_place(name)
+        path = find_weights_file(name, self.settings)
         if not path.is_file():
             mend = "" if name.model.endswith(".gguf") else f"shoal models pull {name}"
             raise ModelMissing(f"the weights of {name} are not on this machine", why=f"no {path}", mend=mend)
         return path
-
-    def _weights_place(self, name: ModelName) -> Path:
-        """Where they are or will be; a model whose weights are missing says so when it is asked."""
-        from shoal.models.weights import PACKAGED, find_weights
-
-        if name.model.endswith(".gguf"):
-            return (self.settings.root or Path()) / Path(name.model).expanduser()
-        folder = self.settings.weights_path
-        return find_weights(name.model, folder) or folder / PACKAGED[name.model].file
 
 
 async def _close_index(task: "asyncio.Task[KnowledgeIndex]") -> None:

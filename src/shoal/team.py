@@ -328,7 +328,8 @@ class Team:
         # What a closed loop held open cannot be closed any more; it goes with its last reference.
         self._live = {other: live for other, live in self._live.items() if not other.is_closed()}
         if loop not in self._live:
-            self._live[loop] = _Live(LocalRuntime(self.settings))
+            specialists = [agent.specialist for agent in self.agents.values() if agent.specialist is not None]
+            self._live[loop] = _Live(LocalRuntime(self.settings, specialists))
         return self._live[loop]
 
     async def _runner(self) -> "TeamRunner":

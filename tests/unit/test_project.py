@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from shoal.core.errors import ConfigError, UnknownName
+from shoal.core.errors import ConfigError, StorageDamaged, UnknownName
 from shoal.project import Project, open_project, starter_root
+from shoal.specialists import DataRecord, Draft, Gate, Registry, TuningRecord
 
 AGENT = """
 from shoal import Agent
@@ -139,3 +140,68 @@ def test_a_router_kept_by_an_older_version_is_learnt_anew(root: Path) -> None:
     _ = manifest.write_text(kept.replace('"version": 3', '"version": 2'), encoding="utf-8")
     assert open_project(root).router.decide("do one") == decision
     assert manifest.read_text("utf-8") == kept
+
+
+TRAINED = """
+from shoal import Agent
+{name} = Agent("{name}", job="Do {name}.", model="{model}")
+"""
+
+
+@pytest.fixture
+def trained(root: Path) -> Registry:
+    """Agents a to d on different models, each with a live specialist of embedded:small.gguf."""
+    (root / "shoal.toml").write_text(
+        '[models]\nsame = "embedded:small.gguf"\nother = "embedded:large.gguf"\n'
+        '[models.either]\nembedded = "small.gguf"\nollama = "small"\n'
+    )
+    models = {"a": "same", "b": "either", "c": "other", "d": "embedded:small.gguf", "e": "ollama:small"}
+    registry = Registry(root / "specialists")
+    adapter = root / "trained.gguf"
+    adapter.write_bytes(b"GGUF of no matter")
+    for name, model in models.items():
+        (root / "agents" / f"{name}.py").write_text(TRAINED.format(name=name, model=model))
+        draft = Draft(
+            base="embedded:small.gguf",
+            base_digest="sha256:small",
+            system=f"Be {name}.",
+            data=DataRecord(digest="sha256:rows", rows=9, held_out=3, licence="CC0-1.0", source="made up"),
+            tuning=TuningRecord(settings={"seed": 0}, steps=1, seconds=1.0, device="cpu"),
+            scores={},
+            gate=Gate(passed=True),
+        )
+        version = registry.add(name, draft, adapter, examples=[f"polish the {name} until it shines"])
+        registry.promote(name, version.number)
+    return registry
+
+
+def test_an_agent_has_its_live_specialist_where_its_model_is_the_base(root: Path, trained: Registry) -> None:
+    def specialists(engine: str | None) -> dict[str, str]:
+        agents = open_project(root, engine=engine).team().agents.values()
+        return {agent.name: agent.specialist.key for agent in agents if agent.specialist}
+
+    assert specialists(None) == {"a": "a@1", "b": "b@1", "d": "d@1"}
+    assert specialists("ollama") == {"a": "a@1", "d": "d@1"}
+    trained.rollback("a")
+    assert specialists(None) == {"b": "b@1", "d": "d@1"}
+    assert all(agent.specialist is None for agent in open_project(root).agents)
+
+
+def test_what_live_specialists_learnt_from_the_router_learns_too(root: Path, trained: Registry) -> None:
+    before = open_project(root).router.digest
+    assert open_project(root).router.digest == before
+    trained.rollback("b")
+    after = open_project(root).router.digest
+    assert after != before
+    trained.promote("b", 1)
+    assert open_project(root).router.digest == before
+
+
+def test_a_specialist_that_is_damaged_stops_the_team_and_not_the_project(
+    root: Path, trained: Registry
+) -> None:
+    (trained.path("a", 1) / "adapter.gguf").write_bytes(b"GGUF")
+    project = open_project(root)
+    assert [agent.name for agent in project.agents][:2] == ["a", "b"]
+    with pytest.raises(StorageDamaged, match="a@1 cannot be used"):
+        project.team()

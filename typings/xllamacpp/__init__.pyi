@@ -19,6 +19,8 @@ class CommonParams:
     lora_adapters: Sequence[CommonAdapterLoraInfo]
     lora_init_without_apply: bool
     n_ctx: int
+    kv_unified: bool
+    kv_unified_per_slot: int
     n_batch: int
     n_parallel: int
     n_threads_http: int

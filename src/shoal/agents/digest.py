@@ -16,8 +16,14 @@ __all__ = ["prompt_digest", "schema_digest", "tools_digest"]
 
 
 def prompt_digest(agent: AgentSpec[Any]) -> str:
-    """Of everything that goes into the prompt, how it is sampled, and which checks judge the answer."""
-    examples = [(text, agent.adapter.dump_python(expected, mode="json")) for text, expected in agent.examples]
+    """Of everything that goes into the prompt, how it is sampled, which checks judge the answer, and
+    what was trained for the agent.
+    """
+    adapter = agent.adapter
+    examples = [
+        (text, adapter.dump_python(adapter.validate_python(expected), mode="json"))
+        for text, expected in agent.examples
+    ]
     return _digest(
         agent.job,
         agent.instructions,
@@ -26,6 +32,7 @@ def prompt_digest(agent: AgentSpec[Any]) -> str:
         [(getattr(check, "__name__", ""), source_digest(check)) for check in agent.checks],
         agent.max_tokens,
         asdict(agent.sampling),
+        *([(agent.specialist.system, agent.specialist.digest)] if agent.specialist else []),
     )
 
 

@@ -157,7 +157,7 @@ async def attempt_events(task: Task[OutputT]) -> AsyncGenerator[AgentEvent[Outpu
     started = time.monotonic()
     work = _Work(
         task=task,
-        model=await task.runtime.model(_model_of(task.agent)),
+        model=await task.runtime.model(_model_of(task.agent), task.agent.specialist),
         deadline=started + task.agent.timeout_s,
         tools=ToolUse(task.agent.tools, task.runtime.ledger, task.place),
     )

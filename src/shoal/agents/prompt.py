@@ -26,6 +26,7 @@ def build_request(agent: AgentSpec[Any], text: str, passages: tuple[Passage, ...
         top_logprobs=ALTERNATIVES,
         input=text,
         passages=passages,
+        adapter=agent.specialist.adapter_key if agent.specialist else None,
         reuse=agent.cache,
     )
 
@@ -33,15 +34,20 @@ def build_request(agent: AgentSpec[Any], text: str, passages: tuple[Passage, ...
 def build_messages(
     agent: AgentSpec[Any], text: str, passages: Sequence[Passage], schema: JsonSchema | None
 ) -> tuple[Message, ...]:
-    """System message, examples as turns, then passages and the text."""
+    """System message, examples as turns, then passages and the text.
+
+    A specialist is asked as it was trained: with its own system message and nothing else before the text.
+    """
+    asked = Message("user", _quote(passages) + text)
+    if agent.specialist is not None:
+        return (Message("system", agent.specialist.system), asked)
     system = "\n\n".join(
         part.strip() for part in (agent.job, agent.instructions, _shape(schema)) if part.strip()
     )
     turns = [Message("system", system)]
     for example, expected in agent.examples:
         turns += [Message("user", example), Message("assistant", _dump(agent, expected))]
-    turns.append(Message("user", _quote(passages) + text))
-    return tuple(turns)
+    return (*turns, asked)
 
 
 def build_repair(answer: str, problem: str) -> tuple[Message, ...]:

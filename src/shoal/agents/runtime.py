@@ -8,6 +8,7 @@ from typing import Protocol, cast
 
 from shoal.core import provider
 from shoal.core.port import ChatModel, Retriever
+from shoal.specialists import Specialist
 from shoal.tracing.ledger import Ledger
 from shoal.tracing.spans import Spans
 
@@ -21,11 +22,14 @@ class Runtime(Protocol):
     @property
     def spans(self) -> Spans: ...
 
-    async def model(self, model: str | ChatModel) -> ChatModel:
+    async def model(self, model: str | ChatModel, specialist: Specialist | None = None) -> ChatModel:
         """The model behind a name or alias, with retry, limits, deadlines and recording around it.
 
+        With a `specialist` it is the specialist's base, which requests may then ask for its adapter.
+
         Raises:
-            ConfigError: no such engine or alias, or the model would leave the machine under local_only.
+            ConfigError: no such engine or alias, or the model would leave the machine under local_only; or
+                the specialist was trained on other weights.
         """
         ...
 

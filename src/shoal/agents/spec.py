@@ -1,9 +1,9 @@
 """What an agent is: an immutable description, checked when it is made."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, Generic, Literal, cast, get_args
+from typing import Any, Generic, Literal, Self, cast, get_args
 
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
 
@@ -14,6 +14,7 @@ from shoal.core.errors import ConfigError
 from shoal.core.model_name import parse_model_name
 from shoal.core.port import ChatModel
 from shoal.models.function import FunctionModel
+from shoal.specialists import Specialist
 from shoal.tools import Tool, Toolset
 
 __all__ = ["AgentSpec", "Check", "Example"]
@@ -63,6 +64,9 @@ class AgentSpec(Generic[OutputT]):
     timeout_s: float = field(default=120.0, kw_only=True)
     """For one attempt: look-up, model calls and repairs together; queueing included."""
     sampling: Sampling = field(default_factory=Sampling, kw_only=True)
+    specialist: Specialist | None = field(default=None, kw_only=True)
+    """What was trained for this agent. Its base is then asked instead of `model`, and its system message
+    stands for job, instructions and examples; a project's team fills this in with what is live."""
 
     def __post_init__(self) -> None:
         # Lists are what people write; tuples are what stays as it was checked.
@@ -86,6 +90,10 @@ class AgentSpec(Generic[OutputT]):
     @property
     def adapter(self) -> TypeAdapter[OutputT]:
         return _adapter(self.output)
+
+    def asking(self, model: "str | ChatModel") -> Self:
+        """The same agent on another model, and so without what was trained for it on its own."""
+        return replace(self, model=model, specialist=None)
 
     def _check_text(self) -> None:
         if not AGENT_NAME.fullmatch(self.name):

@@ -67,6 +67,7 @@ async def _examine() -> list[Finding]:
         _check_data,
         _check_engine,
         _check_models,
+        _check_specialists,
         _check_memory,
         _check_network,
     )
@@ -177,6 +178,46 @@ async def _check_models(project: "Project", runtime: "LocalRuntime") -> list[Fin
             )
         )
     return findings
+
+
+async def _check_specialists(project: "Project", runtime: "LocalRuntime") -> list[Finding]:
+    """Which agents have one live, on which base, and whether it is asked."""
+    import asyncio
+
+    from shoal.core.errors import ModelMissing, ShoalError
+    from shoal.core.file_digest import hash_file
+    from shoal.engines import wrong_base
+
+    findings: list[Finding] = []
+    for agent in project.agents:
+        try:
+            live = project.specialists.specialist(agent.name)
+            if live is None:
+                continue
+            if not project.uses(agent, live):
+                model = agent.model if isinstance(agent.model, str) else getattr(agent.model, "name", "?")
+                findings.append(_unused(agent.name, model, live.key, live.base))
+                continue
+            weights = runtime.weights(await runtime.resolve(live.base))
+            digest = await asyncio.to_thread(hash_file, weights)
+            if digest != live.base_digest:
+                raise wrong_base(live, digest)
+        except ModelMissing:
+            continue  # said of the model already
+        except ShoalError as error:
+            findings.append(_wrong(error))
+        else:
+            findings.append(Finding(level="ok", what=f"{agent.name} answers with {live.key} on {live.base}"))
+    return findings
+
+
+def _unused(agent: str, model: str, key: str, base: str) -> Finding:
+    return Finding(
+        level="note",
+        what=f"{agent} answers without {key}",
+        why=f"{key} was trained on {base}, and the agent asks {model}",
+        mend=f'model="{base}" in its file, or shoal rollback {agent}',
+    )
 
 
 async def _check_memory(project: "Project", runtime: "LocalRuntime") -> list[Finding]:

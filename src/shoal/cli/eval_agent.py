@@ -32,8 +32,6 @@ def agent(
     as_json: AsJson = False,
 ) -> None:
     """Ask an agent every row, without routing or escalation, and score its answers."""
-    from dataclasses import replace
-
     from shoal.agents.row import load_rows
     from shoal.evaluation.agent import evaluate_agent
     from shoal.project import open_project
@@ -41,8 +39,8 @@ def agent(
     from shoal.runtime import LocalRuntime
 
     project = open_project()
-    asked = project.agent(name)
-    asked = asked if model is None else replace(asked, model=model)
+    asked = project.specialised(project.agent(name))
+    asked = asked if model is None else asked.asking(model)
     rows = load_rows(test)
     chosen = rows[:limit]
     if predictions is not None:

@@ -68,8 +68,9 @@ def _print_call(out: "Console", call: "CallRow") -> None:
     cost = f"{usd(call.cost_usd)} ({call.cost_method})"
     if call.from_cache:
         cost = f"from the answer cache, which saved {usd(call.saved_usd)}"
+    asked = f"{call.adapter} on {call.model_name}" if call.adapter else call.model_name
     out.print(
-        f"call {call.agent or '-'} · {call.model_name} · {call.purpose} {call.attempt} · {call.status}"
+        f"call {call.agent or '-'} · {asked} · {call.purpose} {call.attempt} · {call.status}"
         f" · {tokens(call.input_tokens, call.output_tokens)} tokens · {cost}",
         soft_wrap=True,
     )

@@ -64,7 +64,7 @@ class ChatRequest:
     top_logprobs: int | None = None
     """Alternatives wanted per token, 0 to 20; None = no logprobs at all."""
     adapter: str | None = None
-    """A LoRA adapter (path of a GGUF) to apply to this request only."""
+    """A LoRA adapter to apply to this request only, by the name that the model knows it by."""
     stop: tuple[str, ...] = ()
     input: str = ""
     """The text the messages were built from. Only in-process functions read it."""

@@ -171,7 +171,7 @@ async def _label(row: LabelledRow, decision: Decision, bench: Bench, labelled: L
     attempt = await _attempt(row, agent, decision, bench)
     large = None
     if bench.large is not None:
-        answer = await _attempt(row, replace(agent, model=bench.large), decision, bench)
+        answer = await _attempt(row, agent.asking(bench.large), decision, bench)
         large = _accepts(row, agent, answer, bench.grader)
     signals = attempt.signals
     if attempt.output is None:

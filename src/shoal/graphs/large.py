@@ -7,6 +7,7 @@ from shoal.agents import Judge, Runtime
 from shoal.core.port import ChatModel, Retriever
 from shoal.router.escalation import Budget
 from shoal.router.escalation.metered_model import Meter, MeteredModel
+from shoal.specialists import Specialist
 from shoal.tracing.forecast import Forecast
 from shoal.tracing.ledger import Ledger
 from shoal.tracing.spans import Spans
@@ -54,8 +55,8 @@ class _MeteredRuntime:
     def spans(self) -> Spans:
         return self._inner.spans
 
-    async def model(self, model: str | ChatModel) -> ChatModel:
-        return MeteredModel(await self._inner.model(model), self._meter)
+    async def model(self, model: str | ChatModel, specialist: Specialist | None = None) -> ChatModel:
+        return MeteredModel(await self._inner.model(model, specialist), self._meter)
 
     async def retriever(self, knowledge: str) -> Retriever:
         return await self._inner.retriever(knowledge)

@@ -180,7 +180,7 @@ class TeamNodes:
         # What was looked up is not looked up again, so that what is sent is what a person was shown.
         knowledge = None if local.passages or large.asks_consent else agent.knowledge
         task = Task(
-            agent=replace(agent, model=large.model, knowledge=knowledge),
+            agent=replace(agent.asking(large.model), knowledge=knowledge),
             text=planned.subtask.text,
             runtime=large.metered(runtime, seconds=agent.timeout_s, benefit=local.verdict.benefit),
             judge=large.judge,

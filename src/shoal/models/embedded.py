@@ -8,6 +8,8 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Hashable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
 
 from shoal.core.chat import ChatEvent, ChatRequest
 from shoal.core.errors import RequestRefused, StreamBroken
@@ -33,9 +35,7 @@ class EmbeddedModel:
 
     def __init__(self, name: str, settings: EngineSettings) -> None:
         self._name = name
-        self._settings = settings
-        self._process = EmbeddedProcess(name, settings)
-        self._slots = SlotTable(settings.total_slots if settings.adapters else 0)
+        self._engine = _Engine(name, settings)
         self._labels: dict[str, tuple[int, ...]] = {}
 
     @property
@@ -45,7 +45,23 @@ class EmbeddedModel:
     @property
     def pid(self) -> int | None:
         """Process id of the engine; None = not running."""
-        return self._process.pid
+        return self._engine.process.pid
+
+    @property
+    def adapters(self) -> Mapping[str, Path]:
+        """LoRA adapters (GGUF) that requests may ask for."""
+        return self._engine.settings.adapters
+
+    def serve(self, adapters: Mapping[str, Path]) -> None:
+        """Let requests ask for these adapters too; those there are stay.
+
+        llama.cpp takes adapters when it starts. One that runs gives the answers it has begun and ends; the
+        next request starts another, and waits for the weights to be loaded again.
+        """
+        settings = self._engine.settings
+        if not adapters.items() <= settings.adapters.items():
+            more = replace(settings, adapters={**settings.adapters, **adapters})
+            self._engine = _Engine(self._name, more)
 
     def file_bytes(self) -> int:
         """Size of the weights on disk.
@@ -54,8 +70,9 @@ class EmbeddedModel:
             ModelMissing: there is no such file.
             StorageDamaged: it is no GGUF.
         """
-        check_files(self._name, self._settings)
-        return self._settings.gguf.stat().st_size
+        settings = self._engine.settings
+        check_files(self._name, settings)
+        return settings.gguf.stat().st_size
 
     async def load(self) -> None:
         """Start the engine now; otherwise the first request does. Returns when the model answers.
@@ -66,7 +83,7 @@ class EmbeddedModel:
             ModelMissing: the weights are not where they should be.
             StorageDamaged: the weights are no GGUF.
         """
-        await self._process.child()
+        await self._engine.process.child()
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatEvent]:
         """See `ChatModel.stream`. Cancelled by closing: the engine's slot is free within a batch.
@@ -81,11 +98,12 @@ class EmbeddedModel:
             ModelMissing: the weights are not where they should be.
             StorageDamaged: the weights are no GGUF.
         """
-        scales = self._scales(request)
+        engine = self._engine
+        scales = self._scales(request, engine.settings)
         began = time.perf_counter()
-        child = await self._process.child()
+        child = await engine.process.child()
         answer = Answer(self._name, request, began=began, loaded=time.perf_counter())
-        with self._slots.lease(slot_key(request)) as slot:
+        with engine.slots.lease(slot_key(request)) as slot:
             body = build_body(request) | build_place(slot, scales)
             async with aclosing(child.stream("/v1/chat/completions", body)) as lines:
                 async for line in lines:
@@ -102,13 +120,14 @@ class EmbeddedModel:
             ModelMissing: the weights are not where they should be.
             StorageDamaged: the weights are no GGUF.
         """
-        check_files(self._name, self._settings)
-        adapters = {"adapters"} if self._settings.adapters else set[str]()
+        settings = self._engine.settings
+        check_files(self._name, settings)
+        adapters = {"adapters"} if settings.adapters else set[str]()
         return ModelInfo(
             name=self._name,
-            digest=await asyncio.to_thread(hash_file, self._settings.gguf),
-            num_ctx=self._settings.num_ctx,
-            size_bytes=self._settings.gguf.stat().st_size,
+            digest=await asyncio.to_thread(hash_file, settings.gguf),
+            num_ctx=settings.num_ctx,
+            size_bytes=settings.gguf.stat().st_size,
             capabilities=frozenset({"logprobs", "schema", "labels"} | adapters),
         )
 
@@ -120,7 +139,7 @@ class EmbeddedModel:
             RequestRefused: the model's template refuses the messages.
             StreamBroken: the engine died.
         """
-        return len(await self._prompt_tokens(await self._process.child(), request))
+        return len(await self._prompt_tokens(await self._engine.process.child(), request))
 
     async def score_labels(self, request: ChatRequest, labels: Sequence[str]) -> Mapping[str, float]:
         """See `LabelScorer.score_labels`; how, and what it costs, stands in `embedded_labels`.
@@ -138,12 +157,13 @@ class EmbeddedModel:
                 f"{self._name} cannot choose among {list(labels)}",
                 why="labels must be there, not empty, and each of its own",
             )
-        scales = self._scales(request)
-        child = await self._process.child()
+        engine = self._engine
+        scales = self._scales(request, engine.settings)
+        child = await engine.process.child()
         prompt = await self._prompt_tokens(child, request)
         tokens = {label: await self._label_tokens(child, label) for label in labels}
 
-        with self._slots.lease(slot_key(request)) as slot:
+        with engine.slots.lease(slot_key(request)) as slot:
             place = build_place(slot, scales)
 
             async def ask(
@@ -156,7 +176,7 @@ class EmbeddedModel:
 
     async def aclose(self) -> None:
         """End the child process and give its memory back. Idempotent; a later request starts anew."""
-        await self._process.aclose()
+        await self._engine.process.aclose()
 
     async def _prompt_tokens(self, child: EngineChild, request: ChatRequest) -> tuple[int, ...]:
         rendered = await child.post("/apply-template", {"messages": build_messages(request)})
@@ -178,8 +198,8 @@ class EmbeddedModel:
             raise StreamBroken(f"{self._name} stopped before it had scored a label")
         return chances
 
-    def _scales(self, request: ChatRequest) -> list[float]:
-        adapters = self._settings.adapters
+    def _scales(self, request: ChatRequest, settings: EngineSettings) -> list[float]:
+        adapters = settings.adapters
         if request.adapter is not None and request.adapter not in adapters:
             raise RequestRefused(
                 f'{self._name} was not started with the adapter "{request.adapter}"',
@@ -189,6 +209,15 @@ class EmbeddedModel:
         if not request.messages:
             raise RequestRefused(f"{self._name} was asked nothing", why="the request has no messages")
         return [1.0 if adapter == request.adapter else 0.0 for adapter in adapters]
+
+
+class _Engine:
+    """One way to start the child process. A stream keeps to the one it began with."""
+
+    def __init__(self, name: str, settings: EngineSettings) -> None:
+        self.settings = settings
+        self.process = EmbeddedProcess(name, settings)
+        self.slots = SlotTable(settings.total_slots if settings.adapters else 0, at_once=settings.slots)
 
 
 def slot_key(request: ChatRequest) -> Hashable:

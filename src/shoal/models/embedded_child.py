@@ -24,6 +24,8 @@ __all__ = ["ChildReport", "ChildSpec"]
 
 PR_SET_PDEATHSIG = 1
 """From <sys/prctl.h>."""
+M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES = -3, 128 * 1024
+"""From <malloc.h>, and its default, which setting it keeps from growing."""
 PROMPT_CACHE_MIB = 512
 """Main memory for prompts that lost their slot. Agents that take turns find their instructions there."""
 BATCH = 128
@@ -40,6 +42,8 @@ class ChildSpec(TypedDict):
     socket: str
     num_ctx: int
     """Per slot."""
+    at_once: int
+    """Slots used at the same time; there is context for so many."""
     slots: int
     threads: int
     adapters: list[str]
@@ -55,6 +59,7 @@ class ChildReport(TypedDict):
 def main() -> None:
     report = _take_stdout()
     _die_with_parent()
+    _give_memory_back()
     spec: ChildSpec = json.loads(sys.argv[1])
     from xllamacpp import Server
 
@@ -93,6 +98,12 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
+def _give_memory_back() -> None:
+    """Glibc keeps freed memory below a threshold that grows; here it cost 4 MB for each adapter's slot."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
+
+
 def _params(spec: ChildSpec) -> "CommonParams":
     from xllamacpp import CommonAdapterLoraInfo, CommonParams
 
@@ -100,7 +111,10 @@ def _params(spec: ChildSpec) -> "CommonParams":
     params.model.path = spec["gguf"]
     params.lora_adapters = [CommonAdapterLoraInfo(path, 1.0) for path in spec["adapters"]]
     params.lora_init_without_apply = True  # each request names its adapter
-    params.n_ctx = spec["num_ctx"] * spec["slots"]
+    # Idle slots share their context with busy ones, and lose what they remember when it is needed.
+    params.n_ctx = spec["num_ctx"] * spec["at_once"]
+    params.kv_unified = spec["slots"] > spec["at_once"]
+    params.kv_unified_per_slot = spec["num_ctx"]
     params.n_parallel = spec["slots"]
     params.n_batch = BATCH
     params.n_threads_http = spec["slots"] + 32  # a request that waits for a slot holds one

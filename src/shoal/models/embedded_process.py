@@ -229,6 +229,7 @@ def start_child(socket: Path, log: Path, settings: EngineSettings) -> subprocess
         gguf=str(settings.gguf),
         socket=str(socket),
         num_ctx=settings.num_ctx,
+        at_once=settings.slots,
         slots=settings.total_slots,
         threads=settings.threads or max(1, usable_cores() - 1),
         adapters=[str(path) for path in settings.adapters.values()],

@@ -31,7 +31,7 @@ class EngineSettings:
     adapters: Mapping[str, Path] = field(default_factory=dict[str, Path])
     """LoRA adapters (GGUF) that requests may ask for: what `ChatRequest.adapter` says -> the file.
     They share the base's weights and are switched per request; each adds a slot, so that it need not
-    read its prompt again after another one's turn."""
+    read its prompt again after another one's turn. The slots share the context of `slots` of them."""
 
     @property
     def total_slots(self) -> int:

@@ -25,9 +25,11 @@ class Slot:
 
 
 class SlotTable:
-    """Remembers what each slot holds. `count` 0: every lease is `ANY_SLOT`."""
+    """Remembers what each slot holds."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, at_once: int) -> None:
+        """`count` 0: every lease is `ANY_SLOT`. `at_once`: slots that may be used at the same time."""
+        self._at_once = at_once
         self._slots = [Slot() for _ in range(count)]
         self._leases = 0
         self._lock = threading.Lock()
@@ -36,14 +38,17 @@ class SlotTable:
     def lease(self, key: Hashable) -> Generator[int]:
         """A slot for one request: a free one that held `key` last, else the free one longest unused.
 
-        When none is free, one with the fewest requests; the engine makes the request wait for it.
+        When as many are used as may be at the same time, one of these with the fewest requests; the engine
+        makes the request wait for it.
         """
         if not self._slots:
             yield ANY_SLOT
             return
         with self._lock:
+            used = [pair for pair in enumerate(self._slots) if pair[1].users]
             index, slot = min(
-                enumerate(self._slots), key=lambda pair: (pair[1].users, pair[1].key != key, pair[1].used_at)
+                used if len(used) >= self._at_once else enumerate(self._slots),
+                key=lambda pair: (pair[1].users, pair[1].key != key, pair[1].used_at),
             )
             self._leases += 1
             slot.key, slot.users, slot.used_at = key, slot.users + 1, self._leases

@@ -75,6 +75,7 @@ MIGRATIONS: Migrations = (
         "ALTER TABLE steps ADD COLUMN alternatives TEXT NOT NULL DEFAULT '{}'",
         "ALTER TABLE steps ADD COLUMN drafts TEXT NOT NULL DEFAULT '[]'",
     ),
+    ("ALTER TABLE calls ADD COLUMN adapter TEXT",),
 )
 
 

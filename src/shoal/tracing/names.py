@@ -77,6 +77,7 @@ class Names:
     call_purpose: str = "shoal.call.purpose"
     call_attempt: str = "shoal.call.attempt"
     call_digest: str = "shoal.call.digest"
+    call_adapter: str = "shoal.call.adapter"
     call_remote: str = "shoal.call.remote"
     call_from_cache: str = "shoal.call.from_cache"
     queue_s: str = "shoal.call.queue_s"

@@ -262,6 +262,7 @@ def _row_attributes(names: Names, row: CallRow) -> Attributes:
         {
             names.call_id: row.id,
             names.call_digest: row.digest,
+            names.call_adapter: row.adapter,
             names.call_remote: row.remote,
             names.call_from_cache: row.from_cache,
             names.response_model: row.model if row.status == "ok" else None,

@@ -154,6 +154,8 @@ class CallRow:
     """The answer was there already; the model was not asked. Tokens are those of the answer, times are 0."""
     saved_usd: float | None = None
     """What the call cost when it was made; None = unknown, or not from the cache."""
+    adapter: str | None = None
+    """The specialist that was asked on the model, e.g. "order-reader@3"; None = the model as it is."""
 
     @property
     def model_name(self) -> str:

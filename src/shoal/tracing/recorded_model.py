@@ -101,6 +101,7 @@ class _Call:
         self._recorder = recorder
         self._scope = scope
         self._model = model
+        self._adapter = request.adapter
         self._remote = remote
         self._meter = None if remote else recorder.meter
         self._window = self._meter.begin() if self._meter else None
@@ -158,6 +159,7 @@ class _Call:
             purpose=scope.purpose,
             attempt=scope.attempt,
             digest=None if response is None else response.digest,
+            adapter=self._adapter,
             remote=self._remote,
             finish_reason=None if response is None else response.finish_reason,
             error_class=None if error is None else type(error).__name__,

@@ -67,6 +67,7 @@ def test_a_promoted_version_is_what_a_run_gets(registry: Registry, adapter: Path
         "embedded:smollm2:135m",
         "sha256:base",
     )
+    assert served.adapter is not None
     assert served.adapter.read_bytes() == adapter.read_bytes()
     assert served.digest == hash_file(adapter)
 
