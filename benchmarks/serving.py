@@ -101,6 +101,15 @@ async def ask(runtime: LocalRuntime, agent: Agent[str], number: int) -> Attempt[
     return await agent.run(f"Question {number}: what is {number} plus one?", runtime=runtime)
 
 
+async def measure_all_at_once(bench: Bench, folder: Path) -> dict[str, Any]:
+    return await measure_order(bench, folder, TASKS)
+
+
+async def measure_eight_at_once(bench: Bench, folder: Path) -> dict[str, Any]:
+    eight = await measure_order(bench, folder, 8)
+    return {f"{name}_at_8": value for name, value in eight.items()}
+
+
 async def measure_order(bench: Bench, folder: Path, at_once: int) -> dict[str, Any]:
     """60 tasks over four agents: round robin against ordered by hand, `at_once` handed in at a time."""
     agents = bench.agents()
@@ -136,17 +145,17 @@ async def measure_order(bench: Bench, folder: Path, at_once: int) -> dict[str, A
     }
 
 
-async def count_prefills(bench: Bench, folder: Path) -> int:
+async def count_prefills(bench: Bench, folder: Path) -> dict[str, Any]:
     """Two agents on one base, alternating, all handed in at once: how many paid for their instructions."""
     agents = bench.agents()[:2]
     async with bench.runtime(folder) as runtime:
         await ask(runtime, bench.agents()[2], 0)  # the other model: nothing of these two is cached
         done = await asyncio.gather(*(ask(runtime, agents[n % 2], n) for n in range(PREFILLS)))
     times = [attempt.response.usage.prefill_s or 0.0 for attempt in done if attempt.response is not None]
-    return sum(prefill_s > max(times) / 2 for prefill_s in times)
+    return {"prefills_paid": sum(prefill_s > max(times) / 2 for prefill_s in times)}
 
 
-async def measure_rare(bench: Bench, folder: Path) -> float:
+async def measure_rare(bench: Bench, folder: Path) -> dict[str, Any]:
     """How long one task waits behind 500 of another model, with `max_wait_s` 5."""
     common, _, rare, _ = bench.agents()
     async with bench.runtime(folder, max_wait_s=MAX_WAIT_S) as runtime:
@@ -158,10 +167,10 @@ async def measure_rare(bench: Bench, folder: Path) -> float:
             task.cancel()
         await asyncio.gather(*crowd, return_exceptions=True)
     assert attempt.response is not None
-    return attempt.response.usage.queue_s or 0.0
+    return {"rare_wait_s": attempt.response.usage.queue_s, "max_wait_s": MAX_WAIT_S}
 
 
-async def measure_restart(bench: Bench, folder: Path) -> dict[str, int]:
+async def measure_restart(bench: Bench, folder: Path) -> dict[str, Any]:
     """The engine dies under load and comes back: every task is answered or ends in an error with a name."""
     agents = bench.agents()
     async with bench.runtime(folder) as runtime:
@@ -182,11 +191,12 @@ async def measure_restart(bench: Bench, folder: Path) -> dict[str, int]:
         ended = await asyncio.gather(*tasks, return_exceptions=True)
     attempts = [end for end in ended if isinstance(end, Attempt)]
     failed = [end for end in ended if isinstance(end, ShoalError)]
-    return {
+    restart = {
         "tasks": len(tasks),
         "answered": sum(attempt.failure is None for attempt in attempts),
         "typed_errors": len(failed) + sum(attempt.failure is not None for attempt in attempts),
     }
+    return {"restart": restart}
 
 
 def kill_children(runtime: LocalRuntime) -> None:
@@ -197,13 +207,13 @@ def kill_children(runtime: LocalRuntime) -> None:
                     os.kill(model.pid, signal.SIGKILL)
 
 
-async def measure_processes(bench: Bench, folder: Path) -> float | None:
+async def measure_processes(bench: Bench, folder: Path) -> dict[str, Any]:
     """Two processes with a model each: at the same time, against one after the other."""
     if bench.engine == "embedded":
-        return None  # each has engines of its own
+        return {"two_process_ratio": None}  # each has engines of its own
     write_settings(folder, bench.engine, bench.url, {})
     both = sum([await run_workers(folder, [agent]) for agent in (0, 2)])
-    return await run_workers(folder, [0, 2]) / both
+    return {"two_process_ratio": await run_workers(folder, [0, 2]) / both}
 
 
 async def run_workers(folder: Path, agents: Sequence[int]) -> float:
@@ -230,7 +240,7 @@ async def work(folder: Path, number: int) -> None:
     print(json.dumps({"began": began, "ended": ended}))
 
 
-def measure_policy() -> dict[str, Any]:
+async def measure_policy(bench: Bench, folder: Path) -> dict[str, Any]:
     """CPU time of the policy per task, and its memory."""
     cost: dict[str, float] = {}
     size = 0.0
@@ -264,6 +274,17 @@ def drive(schedule: Schedule, *, rounds: int) -> float:
             case None:
                 now = schedule.wake_at(now) or now + 1.0
     return (time.process_time() - began) / rounds
+
+
+PARTS = {
+    "policy": measure_policy,
+    "all": measure_all_at_once,
+    "eight": measure_eight_at_once,
+    "prefill": count_prefills,
+    "rare": measure_rare,
+    "two": measure_processes,
+    "restart": measure_restart,
+}
 
 
 @asynccontextmanager
@@ -341,20 +362,21 @@ async def fetch_all() -> list[Path]:
     return [await fetch_weights(name, folder=folder) for name in NAMES]
 
 
-async def measure(engine: str, url: str | None) -> dict[str, Any]:
-    figures: dict[str, Any] = {"engine": engine, **measure_policy()}
+async def measure(engine: str, url: str | None, names: Sequence[str], limit_s: float) -> dict[str, Any]:
+    """The parts named, each bounded in time; a figure is told on the error stream as soon as it is known."""
+    figures: dict[str, Any] = {"engine": engine}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
         async with open_bench(engine, url) as bench:
-            figures |= await measure_order(bench, folder / "all", TASKS)
-            eight = await measure_order(bench, folder / "eight", 8)
-            figures["mixed_over_grouped_at_8"] = eight["mixed_over_grouped"]
-            figures["loads_at_8"] = eight["loads"]
-            figures["prefills_paid"] = await count_prefills(bench, folder / "prefill")
-            figures["rare_wait_s"] = await measure_rare(bench, folder / "rare")
-            figures["max_wait_s"] = MAX_WAIT_S
-            figures["two_process_ratio"] = await measure_processes(bench, folder / "two")
-            figures["restart"] = await measure_restart(bench, folder / "restart")
+            for part in names:
+                began = time.perf_counter()
+                try:
+                    async with asyncio.timeout(limit_s):
+                        found = await PARTS[part](bench, Path(name) / part)
+                except TimeoutError:
+                    found = {f"{part}_unfinished_after_s": limit_s}
+                took = time.perf_counter() - began
+                print(f"{part} ({took:.1f} s): {json.dumps(found)}", file=sys.stderr, flush=True)
+                figures |= found
     return figures
 
 
@@ -363,13 +385,15 @@ def main() -> None:
     parser.add_argument("--engine", choices=["ollama", "embedded", "fake"], default="fake")
     parser.add_argument("--url", help="of an Ollama that is running and has the models")
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS), help="only these")
+    parser.add_argument("--limit-s", type=float, default=240.0, help="for each part (240)")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--agent", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker is not None:
         asyncio.run(work(options.worker, options.agent))
         return
-    figures = asyncio.run(measure(options.engine, options.url))
+    figures = asyncio.run(measure(options.engine, options.url, options.parts, options.limit_s))
     if options.json:
         print(json.dumps(figures, indent=1))
         return

@@ -4,7 +4,7 @@ Every operation costs at most the logarithm of what waits: groups and tasks stan
 are dropped when they come to the top, or all at once when they are the most.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import final
 
@@ -29,7 +29,7 @@ LAST: Rank = (NEVER, 0)
 class Group:
     """Tasks that begin alike, the one due first in front."""
 
-    __slots__ = ("_heap", "batch", "prefix", "served", "waiting")
+    __slots__ = ("_heap", "batch", "listed", "prefix", "seats", "served", "waiting")
 
     def __init__(self, prefix: Hashable, *, batch: bool) -> None:
         self.prefix = prefix
@@ -37,6 +37,10 @@ class Group:
         self.served = -NEVER
         """When one of its tasks last began."""
         self.waiting = 0
+        self.seats = 0
+        """Slots whose last prompt began like this."""
+        self.listed = 0
+        """How often it stands in the order of those without a slot."""
         self._heap: list[tuple[float, int, Task]] = []
 
     def __lt__(self, other: object) -> bool:
@@ -77,8 +81,25 @@ class Group:
 
 
 @final
+class Slot:
+    """A place of the engine where one call runs at a time, and which remembers how its last prompt began."""
+
+    __slots__ = ("freed", "group", "since", "task")
+
+    def __init__(self) -> None:
+        self.group: Group | None = None
+        """What the engine has read already; None = nothing."""
+        self.since = -NEVER
+        """When the group came here."""
+        self.task: Task | None = None
+        """What runs."""
+        self.freed = -NEVER
+        """When a task last ended here."""
+
+
+@final
 class _Order:
-    """Groups by rank. A rank only grows while a group waits, unless a task with a deadline comes."""
+    """Groups without a slot, by rank. A rank only grows while a group waits, unless a task with a deadline comes."""
 
     def __init__(self, max_wait_s: float) -> None:
         self._max_wait_s = max_wait_s
@@ -87,13 +108,15 @@ class _Order:
     def push(self, group: Group) -> None:
         due, number = group.rank(self._max_wait_s)
         heappush(self._heap, (due, number, group))
+        group.listed += 1
 
     def first(self) -> Group | None:
         heap = self._heap
         while heap:
             due, number, group = heap[0]
-            if not group.waiting:
+            if group.seats or not group.waiting:
                 heappop(heap)
+                group.listed -= 1
                 continue
             rank = group.rank(self._max_wait_s)
             if rank <= (due, number):
@@ -121,14 +144,13 @@ class Lane:
         """When it was loaded."""
         self.used = -NEVER
         """When a task last began or ended."""
-        self.idle_since: float | None = None
-        self.gap_s = NEVER
-        """How long it usually is without work until the next task comes; a moving average."""
         self._groups: dict[tuple[Hashable, bool], Group] = {}
         self._orders = {False: _Order(max_wait_s), True: _Order(max_wait_s)}
-        self._current: Group | None = None
-        self._since = -NEVER
-        """When the current group became it."""
+        self._slots: list[Slot] = []
+        """As many as were ever needed at once; the engine has `parallel`."""
+        self._places: dict[Task, Slot] = {}
+        self._short_since: float | None = None
+        """Since when a slot has been free while tasks waited for others."""
 
     @property
     def full(self) -> bool:
@@ -137,13 +159,13 @@ class Lane:
     @property
     def is_batch(self) -> bool:
         """All that waits can wait."""
-        return self._orders[False].first() is None
+        return self._first(batch=False) is None
 
     @property
     def rank(self) -> Rank:
         return min(
-            group.rank(self.max_wait_s) if (group := order.first()) else LAST
-            for order in self._orders.values()
+            group.rank(self.max_wait_s) if (group := self._first(batch=batch)) else LAST
+            for batch in self._orders
         )
 
     def quantum_s(self) -> float:
@@ -157,59 +179,156 @@ class Lane:
             group = self._groups[key] = Group(task.prefix, batch=task.batch)
         group.add(task)
         self.waiting += 1
-        if group.waiting == 1 or group.first() is task:
+        if not group.seats and (group.waiting == 1 or group.first() is task):
             self._orders[task.batch].push(group)
 
     def drop(self, task: Task) -> None:
         """A waiting task was cancelled; its `waits` is already False."""
-        key = (task.prefix, task.batch)
-        group = self._groups[key]
+        group = self._groups[task.prefix, task.batch]
         group.drop()
         self.waiting -= 1
-        self._forget_if_empty(key, group)
+        self._forget_if_empty(group)
 
-    def pop(self, now: float) -> Task:
-        """The task to run next; there must be one."""
-        group = self._pick(now)
-        if group is not self._current:
-            self.leave()
-            self._current, self._since = group, now
+    def pick(self, now: float, hold_s: float) -> tuple[Group, Slot] | None:
+        """Whose task to start next, and in which slot; None = nothing before `wake_times`.
+
+        `hold_s`: for so long after a call's end its slot is kept for prompts that begin like it, unless
+        somebody is due.
+        """
+        free = self._free()
+        live, batch = self._first(batch=False), self._first(batch=True)
+        if not free or (live is None and batch is None):
+            return None
+        first = min(filter(None, (live, batch)), key=self._rank)
+        if self._rank(first)[0] <= now and (slot := self._slot_for_due(first, free, now)):
+            return first, slot
+        at_hand = [slot for slot in free if slot.group and slot.group.waiting]
+        if live is not None:
+            at_hand = [slot for slot in at_hand if slot.group and not slot.group.batch]
+        if at_hand:
+            slot = min(at_hand, key=lambda slot: self._rank(slot.group or first))
+            return slot.group or first, slot
+        slot = min(free, key=_longest_unused)
+        if slot.group is not None and now < slot.freed + hold_s:
+            return None
+        group = self._orders[live is None].first() or self._group_to_help(is_batch=live is None, now=now)
+        return None if group is None else (group, slot)
+
+    def wake_times(self, hold_s: float) -> Iterable[float]:
+        """When time alone may change what `pick` says."""
+        free = [slot for slot in self._slots if slot.task is None]
+        if not self.waiting or not free:
+            return
+        yield self.rank[0]
+        for slot in free:
+            yield slot.freed + hold_s
+            yield slot.since + self._stay_s()
+        if self._short_since is not None:
+            yield self._short_since + self.costs.prefix_s
+
+    def start(self, group: Group, slot: Slot, now: float) -> Task:
+        """Run the first task of a group in a free slot, as `pick` said."""
+        if slot.group is not group:
+            self._unseat(slot)
+            slot.group, slot.since = group, now
+            group.seats += 1
+            self._short_since = None
         if self.max_wait_s > 0:
             group.served = now
-        task = group.pop()
+        slot.task = task = group.pop()
         task.waits = False
+        self._places[task] = slot
         self.waiting -= 1
-        self._forget_if_empty((task.prefix, task.batch), group)
+        self.running += 1
+        self.used = now
         return task
 
-    def leave(self) -> None:
-        """Another group, or another load, has the turn."""
-        group, self._current = self._current, None
-        if group is not None:
-            self._forget_if_empty((group.prefix, group.batch), group)
+    def end(self, task: Task, now: float) -> None:
+        """A started task has ended."""
+        slot = self._places.pop(task)
+        slot.task, slot.freed = None, now
+        self.running -= 1
+        self.used = now
+
+    def forget_prompts(self) -> None:
+        """The engine has read nothing any more: the load was taken out, or has just come in."""
+        for slot in self._slots:
+            self._unseat(slot)
+        self._slots = [slot for slot in self._slots if slot.task is not None]
+        self._short_since = None
 
     def drain(self) -> list[Task]:
         """Take out all that waits, in no order."""
         tasks = [task for group in self._groups.values() for task in group.tasks()]
         for task in tasks:
             task.waits = False
-        self.waiting, self._current = 0, None
+        self.waiting = 0
         self._groups.clear()
         self._orders = {batch: _Order(self.max_wait_s) for batch in self._orders}
+        for slot in self._slots:
+            slot.group = None
         return tasks
 
-    def _pick(self, now: float) -> Group:
-        live, batch = self._orders[False].first(), self._orders[True].first()
-        first = min(filter(None, (live, batch)), key=lambda group: group.rank(self.max_wait_s))
-        current = self._current
-        if current is None or not current.waiting:
-            is_due = first.rank(self.max_wait_s)[0] <= now
-            return first if is_due else live or first
-        quantum_s = min(AMORTISE * self.costs.prefix_s, self.max_wait_s)
-        if first.rank(self.max_wait_s)[0] <= now and now >= self._since + quantum_s:
-            return first
-        return live if current.batch and live is not None else current
+    def _rank(self, group: Group) -> Rank:
+        return group.rank(self.max_wait_s)
 
-    def _forget_if_empty(self, key: tuple[Hashable, bool], group: Group) -> None:
-        if not group.waiting and group is not self._current:
-            del self._groups[key]
+    def _first(self, *, batch: bool) -> Group | None:
+        """The group whose turn it is, with a slot or without."""
+        waiting = [slot.group for slot in self._slots if slot.group is not None]
+        found = [group for group in waiting if group.waiting and group.batch == batch]
+        unseated = self._orders[batch].first()
+        if unseated is not None:
+            found.append(unseated)
+        return min(found, key=self._rank, default=None)
+
+    def _free(self) -> list[Slot]:
+        if len(self._slots) == self.running < self.parallel:
+            self._slots.append(Slot())
+        return [slot for slot in self._slots if slot.task is None]
+
+    def _stay_s(self) -> float:
+        """For how long a slot is left to one group at least, if there is work."""
+        return min(AMORTISE * self.costs.prefix_s, self.max_wait_s)
+
+    def _slot_for_due(self, group: Group, free: list[Slot], now: float) -> Slot | None:
+        """The slot that has read its beginning, else one that has done its stint."""
+        for slot in free:
+            if slot.group is group:
+                return slot
+        open_to = [
+            slot
+            for slot in free
+            if slot.group is None or not slot.group.waiting or now >= slot.since + self._stay_s()
+        ]
+        return min(open_to, key=_longest_unused, default=None)
+
+    def _group_to_help(self, *, is_batch: bool, now: float) -> Group | None:
+        """One whose tasks wait for a busy slot, when it pays to read its beginning in another one, too: at
+        once with enough to do, else when the slot has been idle for as long as that takes."""
+        waiting = [slot.group for slot in self._slots if slot.group is not None]
+        found = [group for group in waiting if group.waiting and group.batch == is_batch]
+        if not found:
+            return None
+        group = max(found, key=lambda group: group.waiting / group.seats)
+        if group.waiting * self.costs.task_s > group.seats * self.costs.prefix_s:
+            return group
+        if self._short_since is None:
+            self._short_since = now
+        return group if now >= self._short_since + self.costs.prefix_s else None
+
+    def _unseat(self, slot: Slot) -> None:
+        group, slot.group = slot.group, None
+        if group is None:
+            return
+        group.seats -= 1
+        if group.waiting and not group.seats and not group.listed:
+            self._orders[group.batch].push(group)
+        self._forget_if_empty(group)
+
+    def _forget_if_empty(self, group: Group) -> None:
+        if not group.waiting and not group.seats:
+            self._groups.pop((group.prefix, group.batch), None)
+
+
+def _longest_unused(slot: Slot) -> tuple[bool, float]:
+    return slot.group is not None, slot.freed

@@ -7,25 +7,22 @@ group was last served, it has the next turn. It then waits for the calls that ar
 and where several are due at once, for the load and a short visit of each that was due before. With
 `max_wait_s` 0 the order is that of arrival.
 
-A load that has just run out of work is kept for a moment when its next task usually comes sooner than it
-could be loaded again: renting or buying (Karlin et al., "Competitive snoopy caching", 1988).
+A load, or the cached beginning of a prompt, that has just run out of work is kept for a moment when callers
+usually come back at once (`rhythm`).
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import final
 
-from shoal.serving.lane import NEVER, Lane
+from shoal.serving.lane import NEVER, Group, Lane, Slot
+from shoal.serving.rhythm import Rhythm
 from shoal.serving.task import Costs, Load, Task
 
-__all__ = ["BATCH_PATIENCE", "LINGER", "Schedule", "Start", "Switch"]
+__all__ = ["BATCH_PATIENCE", "Schedule", "Start", "Switch"]
 
 BATCH_PATIENCE = 4.0
 """What `max_wait_s` is multiplied by for tasks that can wait."""
-LINGER = 1.0
-"""How long an idle load is kept for its next task, in times of what it takes to load it again."""
-RECENT = 0.3
-"""Weight of the newest gap in the moving average."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +72,7 @@ class Schedule:
         self._parallel = parallel
         self._max_queue = max_queue
         self._lanes: dict[Load, Lane] = {}
+        self._rhythm = Rhythm()
         self._current: Lane | None = None
         self._loading: Lane | None = None
         self._number = 0
@@ -113,10 +111,7 @@ class Schedule:
         task.due = now + self.max_wait_s * (BATCH_PATIENCE if task.batch else 1.0)
         if task.deadline is not None:
             task.due = min(task.due, max(now, task.deadline - lane.costs.load_s - lane.costs.task_s))
-        if lane.idle_since is not None:
-            gap_s = now - lane.idle_since
-            lane.gap_s = gap_s if lane.gap_s == NEVER else lane.gap_s + RECENT * (gap_s - lane.gap_s)
-            lane.idle_since = None
+        self._rhythm.came(now)
         lane.add(task)
         return True
 
@@ -142,7 +137,12 @@ class Schedule:
             return None  # the host may want to empty what is busy, and would wait for ever
         if self._parallel is not None and self.running >= self._parallel:
             return None
-        ready = [lane for lane in waiting if lane.is_resident and not lane.full and lane not in leaving]
+        ready = [
+            (lane, *picked)
+            for lane in waiting
+            if lane.is_resident and not lane.full and lane not in leaving
+            if (picked := lane.pick(now, self._rhythm.hold_s(lane.costs.prefix_s))) is not None
+        ]
         return self._start(ready, now) if ready else None
 
     def next_switch(self, now: float) -> Switch | None:
@@ -151,29 +151,30 @@ class Schedule:
 
     def wake_at(self, now: float) -> float | None:
         """When time alone may change what `next` says; None = it does not."""
+        times: list[float] = []
         absent = [lane for lane in self._lanes.values() if lane.waiting and not lane.is_resident]
-        if not absent or self._loading is not None:
-            return None
-        times = [lane.rank[0] for lane in absent]
+        if absent and self._loading is None:
+            times += [lane.rank[0] for lane in absent]
+            for lane in self._lanes.values():
+                if lane.is_resident:
+                    times += [lane.entered + lane.quantum_s(), self._kept_until(lane)]
         for lane in self._lanes.values():
-            if lane.is_resident:
-                times += [lane.entered + lane.quantum_s(), self._kept_until(lane)]
+            if lane.is_resident and lane.waiting:
+                times += lane.wake_times(self._rhythm.hold_s(lane.costs.prefix_s))
         return min((time for time in times if now < time < NEVER), default=None)
 
     def finish(self, task: Task, now: float) -> None:
         """A started task has ended, well or not."""
-        lane = self._lanes[task.load]
-        lane.running -= 1
-        lane.used = now
+        self._lanes[task.load].end(task, now)
         self.running -= 1
-        if not lane.running and not lane.waiting:
-            lane.idle_since = now
+        self._rhythm.ended(now)
 
     def loaded(self, load: Load, now: float) -> None:
         """A switch is done."""
         lane = self._lanes[load]
         self._loading, self._current = None, lane
         lane.is_resident, lane.entered, lane.used = True, now, now
+        lane.forget_prompts()
 
     def failed(self, load: Load) -> list[Task]:
         """A switch did not work out. What waited for the load waits no longer, and is given back."""
@@ -198,24 +199,22 @@ class Schedule:
         for load, lane in self._lanes.items():
             lane.is_resident = lane.is_pinned or (load in there and lane is not self._loading)
 
-    def _start(self, ready: list[Lane], now: float) -> Start:
-        def rank(lane: Lane) -> tuple[bool, bool, float, int]:
+    def _start(self, ready: list[tuple[Lane, Group, Slot]], now: float) -> Start:
+        def rank(candidate: tuple[Lane, Group, Slot]) -> tuple[bool, bool, float, int]:
+            lane = candidate[0]
             due, number = lane.rank
             is_early = due > now
             return is_early, is_early and lane is not self._current, due, number
 
-        lane = min(ready, key=rank) if len(ready) > 1 else ready[0]
-        task = lane.pop(now)
-        lane.running += 1
-        lane.used = now
+        lane, group, slot = min(ready, key=rank) if len(ready) > 1 else ready[0]
         self.running += 1
         self._current = lane
-        return Start(task)
+        return Start(lane.start(group, slot, now))
 
     def _switch(self, lane: Lane, victims: list[Lane]) -> Switch:
         for victim in victims:
             victim.is_resident = False
-            victim.leave()
+            victim.forget_prompts()
         self._loading = lane
         return Switch(lane.load, tuple(victim.load for victim in victims))
 
@@ -270,7 +269,4 @@ class Schedule:
         return is_due or (not lane.running and now >= self._kept_until(lane))
 
     def _kept_until(self, lane: Lane) -> float:
-        keep_s = LINGER * lane.costs.load_s
-        if lane.idle_since is None or lane.gap_s > keep_s:
-            return -NEVER
-        return lane.idle_since + keep_s
+        return lane.used + self._rhythm.hold_s(lane.costs.load_s)
