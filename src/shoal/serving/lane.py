@@ -1,83 +1,27 @@
-"""The tasks that wait for one load, in groups with the same beginning of the prompt. No I/O, no clock.
+"""The tasks that wait for one load, and what runs on it. No I/O, no clock.
 
-Every operation costs at most the logarithm of what waits: groups and tasks stand in heaps whose stale entries
-are dropped when they come to the top, or all at once when they are the most.
+An engine answers as many calls at once as it has slots, and each slot remembers how its last prompt began: the
+same beginning, an agent's instructions, need not be read again. So a group of tasks that begin alike keeps to
+its slot, and two groups that are started side by side keep two slots. Ollama takes the free slot whose
+prompt begins most like the new one; two agents that never run side by side would share one for ever.
 """
 
-from collections.abc import Hashable, Iterable
-from heapq import heapify, heappop, heappush, heapreplace
+from collections import deque
+from collections.abc import Iterable
 from typing import final
 
+from shoal.serving.group import NEVER, Group, Key, Order, Rank
 from shoal.serving.task import Costs, Load, Task
 
-__all__ = ["AMORTISE", "NEVER", "Lane", "Rank"]
+__all__ = ["AMORTISE", "Lane", "Slot"]
 
-NEVER = float("inf")
 AMORTISE = 6.0
 """A visit that somebody else wants to end goes on for this many times what it took to begin it, or for
 `max_wait_s` if that is less. With more to do than can be done, 1 to 2 let the 99th percentile of the wait
 grow three to nine times; from 6 on little changes (benchmarks/schedule_sim.py --constants)."""
-FEW = 32
-"""Stale entries that are not worth clearing."""
-
-Rank = tuple[float, int]
-"""When something is due, then its number: the smaller one comes first."""
+LEFT = 32
+"""Groups remembered that have lost their slot."""
 LAST: Rank = (NEVER, 0)
-
-
-@final
-class Group:
-    """Tasks that begin alike, the one due first in front."""
-
-    __slots__ = ("_heap", "batch", "listed", "prefix", "seats", "served", "waiting")
-
-    def __init__(self, prefix: Hashable, *, batch: bool) -> None:
-        self.prefix = prefix
-        self.batch = batch
-        self.served = -NEVER
-        """When one of its tasks last began."""
-        self.waiting = 0
-        self.seats = 0
-        """Slots whose last prompt began like this."""
-        self.listed = 0
-        """How often it stands in the order of those without a slot."""
-        self._heap: list[tuple[float, int, Task]] = []
-
-    def __lt__(self, other: object) -> bool:
-        return False  # a group may stand in a heap twice with the same rank
-
-    def add(self, task: Task) -> None:
-        self.waiting += 1
-        heappush(self._heap, (task.due, task.number, task))
-
-    def first(self) -> Task:
-        heap = self._heap
-        while not heap[0][2].waits:
-            heappop(heap)
-        return heap[0][2]
-
-    def pop(self) -> Task:
-        task = self.first()
-        heappop(self._heap)
-        self.waiting -= 1
-        return task
-
-    def tasks(self) -> list[Task]:
-        return [entry[2] for entry in self._heap if entry[2].waits]
-
-    def drop(self) -> None:
-        """One of its tasks waits no longer."""
-        self.waiting -= 1
-        if len(self._heap) > FEW and self.waiting * 2 < len(self._heap):
-            self._heap = [entry for entry in self._heap if entry[2].waits]
-            heapify(self._heap)
-
-    def rank(self, max_wait_s: float) -> Rank:
-        """When its first task is due: as promised at arrival, or that long after the group was served."""
-        task = self.first()
-        if task.due < task.arrived + max_wait_s:  # by its deadline
-            return task.due, task.number
-        return max(task.due, self.served + max_wait_s), task.number
 
 
 @final
@@ -95,34 +39,6 @@ class Slot:
         """What runs."""
         self.freed = -NEVER
         """When a task last ended here."""
-
-
-@final
-class _Order:
-    """Groups without a slot, by rank. A rank only grows while a group waits, unless a task with a deadline comes."""
-
-    def __init__(self, max_wait_s: float) -> None:
-        self._max_wait_s = max_wait_s
-        self._heap: list[tuple[float, int, Group]] = []
-
-    def push(self, group: Group) -> None:
-        due, number = group.rank(self._max_wait_s)
-        heappush(self._heap, (due, number, group))
-        group.listed += 1
-
-    def first(self) -> Group | None:
-        heap = self._heap
-        while heap:
-            due, number, group = heap[0]
-            if group.seats or not group.waiting:
-                heappop(heap)
-                group.listed -= 1
-                continue
-            rank = group.rank(self._max_wait_s)
-            if rank <= (due, number):
-                return group
-            heapreplace(heap, (*rank, group))
-        return None
 
 
 @final
@@ -144,11 +60,13 @@ class Lane:
         """When it was loaded."""
         self.used = -NEVER
         """When a task last began or ended."""
-        self._groups: dict[tuple[Hashable, bool], Group] = {}
-        self._orders = {False: _Order(max_wait_s), True: _Order(max_wait_s)}
+        self._groups: dict[Key, Group] = {}
+        self._orders = {False: Order(max_wait_s), True: Order(max_wait_s)}
         self._slots: list[Slot] = []
         """As many as were ever needed at once; the engine has `parallel`."""
         self._places: dict[Task, Slot] = {}
+        self._left: deque[Key] = deque(maxlen=LEFT)
+        """Groups that had a slot since the load came in, and have it no longer."""
         self._short_since: float | None = None
         """Since when a slot has been free while tasks waited for others."""
 
@@ -168,15 +86,28 @@ class Lane:
             for batch in self._orders
         )
 
+    def overhead_s(self) -> float:
+        """Loading and reading for each task that waits, were it loaded now."""
+        return (self.costs.load_s + self.costs.prefix_s * len(self._groups)) / max(1, self.waiting)
+
+    def has_worthwhile(self, overhead_s: float) -> bool:
+        """Whether something waits that costs no more reading a task than `overhead_s`."""
+        if any(slot.group is not None and slot.group.waiting for slot in self._slots):
+            return True
+        group = self._orders[False].first() or self._orders[True].first()
+        if group is None or group.key not in self._left:
+            return group is not None
+        return self.costs.prefix_s <= overhead_s * group.waiting
+
     def quantum_s(self) -> float:
         """How long a visit lasts at least, if there is work."""
         return min(AMORTISE * self.costs.load_s, self.max_wait_s)
 
     def add(self, task: Task) -> None:
-        key = (task.prefix, task.batch)
-        group = self._groups.get(key)
+        group = self._groups.get((task.prefix, task.batch))
         if group is None:
-            group = self._groups[key] = Group(task.prefix, batch=task.batch)
+            group = Group(task.prefix, batch=task.batch)
+            self._groups[group.key] = group
         group.add(task)
         self.waiting += 1
         if not group.seats and (group.waiting == 1 or group.first() is task):
@@ -189,7 +120,7 @@ class Lane:
         self.waiting -= 1
         self._forget_if_empty(group)
 
-    def pick(self, now: float, hold_s: float) -> tuple[Group, Slot] | None:
+    def pick(self, now: float, hold_s: float, *, leaving: bool = False) -> tuple[Group, Slot] | None:
         """Whose task to start next, and in which slot; None = nothing before `wake_times`.
 
         `hold_s`: for so long after a call's end its slot is kept for prompts that begin like it, unless
@@ -208,6 +139,8 @@ class Lane:
         if at_hand:
             slot = min(at_hand, key=lambda slot: self._rank(slot.group or first))
             return slot.group or first, slot
+        if leaving:
+            return None
         slot = min(free, key=_longest_unused)
         if slot.group is not None and now < slot.freed + hold_s:
             return None
@@ -256,6 +189,7 @@ class Lane:
             self._unseat(slot)
         self._slots = [slot for slot in self._slots if slot.task is not None]
         self._short_since = None
+        self._left.clear()
 
     def drain(self) -> list[Task]:
         """Take out all that waits, in no order."""
@@ -264,7 +198,7 @@ class Lane:
             task.waits = False
         self.waiting = 0
         self._groups.clear()
-        self._orders = {batch: _Order(self.max_wait_s) for batch in self._orders}
+        self._orders = {batch: Order(self.max_wait_s) for batch in self._orders}
         for slot in self._slots:
             slot.group = None
         return tasks
@@ -321,13 +255,15 @@ class Lane:
         if group is None:
             return
         group.seats -= 1
+        if not group.seats and group.key not in self._left:
+            self._left.append(group.key)
         if group.waiting and not group.seats and not group.listed:
             self._orders[group.batch].push(group)
         self._forget_if_empty(group)
 
     def _forget_if_empty(self, group: Group) -> None:
         if not group.waiting and not group.seats:
-            self._groups.pop((group.prefix, group.batch), None)
+            self._groups.pop(group.key, None)
 
 
 def _longest_unused(slot: Slot) -> tuple[bool, float]:
