@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import final
 
 from shoal.serving.group import NEVER, Group, Key, Order, Rank
+from shoal.serving.rhythm import Rhythm
 from shoal.serving.task import Costs, Load, Task
 
 __all__ = ["AMORTISE", "Lane", "Slot"]
@@ -45,9 +46,10 @@ class Slot:
 class Lane:
     """What waits for one load and what runs on it."""
 
-    def __init__(self, load: Load, costs: Costs, *, parallel: int, max_wait_s: float) -> None:
+    def __init__(self, load: Load, costs: Costs, rhythm: Rhythm, *, parallel: int, max_wait_s: float) -> None:
         self.load = load
         self.costs = costs
+        self._rhythm = rhythm
         self.parallel = parallel
         """Tasks it may run side by side."""
         self.max_wait_s = max_wait_s
@@ -67,8 +69,6 @@ class Lane:
         self._places: dict[Task, Slot] = {}
         self._left: deque[Key] = deque(maxlen=LEFT)
         """Groups that had a slot since the load came in, and have it no longer."""
-        self._short_since: float | None = None
-        """Since when a slot has been free while tasks waited for others."""
 
     @property
     def full(self) -> bool:
@@ -120,11 +120,11 @@ class Lane:
         self.waiting -= 1
         self._forget_if_empty(group)
 
-    def pick(self, now: float, hold_s: float, *, leaving: bool = False) -> tuple[Group, Slot] | None:
+    def pick(self, now: float, *, leaving: bool = False) -> tuple[Group, Slot] | None:
         """Whose task to start next, and in which slot; None = nothing before `wake_times`.
 
-        `hold_s`: for so long after a call's end its slot is kept for prompts that begin like it, unless
-        somebody is due.
+        What is due comes first, then what a slot has at hand, then a group without a slot. A slot is kept for
+        a moment where callers usually come back at once. `leaving`: nothing new is read.
         """
         free = self._free()
         live, batch = self._first(batch=False), self._first(batch=True)
@@ -142,22 +142,20 @@ class Lane:
         if leaving:
             return None
         slot = min(free, key=_longest_unused)
-        if slot.group is not None and now < slot.freed + hold_s:
+        if slot.group is not None and now < slot.freed + self._rhythm.hold_s(self.costs.prefix_s):
             return None
-        group = self._orders[live is None].first() or self._group_to_help(is_batch=live is None, now=now)
+        group = self._orders[live is None].first() or self._group_to_help(batch=live is None)
         return None if group is None else (group, slot)
 
-    def wake_times(self, hold_s: float) -> Iterable[float]:
+    def wake_times(self) -> Iterable[float]:
         """When time alone may change what `pick` says."""
         free = [slot for slot in self._slots if slot.task is None]
         if not self.waiting or not free:
             return
         yield self.rank[0]
         for slot in free:
-            yield slot.freed + hold_s
+            yield slot.freed + self._rhythm.hold_s(self.costs.prefix_s)
             yield slot.since + self._stay_s()
-        if self._short_since is not None:
-            yield self._short_since + self.costs.prefix_s
 
     def start(self, group: Group, slot: Slot, now: float) -> Task:
         """Run the first task of a group in a free slot, as `pick` said."""
@@ -165,7 +163,6 @@ class Lane:
             self._unseat(slot)
             slot.group, slot.since = group, now
             group.seats += 1
-            self._short_since = None
         if self.max_wait_s > 0:
             group.served = now
         slot.task = task = group.pop()
@@ -188,7 +185,6 @@ class Lane:
         for slot in self._slots:
             self._unseat(slot)
         self._slots = [slot for slot in self._slots if slot.task is not None]
-        self._short_since = None
         self._left.clear()
 
     def drain(self) -> list[Task]:
@@ -236,19 +232,15 @@ class Lane:
         ]
         return min(open_to, key=_longest_unused, default=None)
 
-    def _group_to_help(self, *, is_batch: bool, now: float) -> Group | None:
-        """One whose tasks wait for a busy slot, when it pays to read its beginning in another one, too: at
-        once with enough to do, else when the slot has been idle for as long as that takes."""
-        waiting = [slot.group for slot in self._slots if slot.group is not None]
-        found = [group for group in waiting if group.waiting and group.batch == is_batch]
-        if not found:
-            return None
-        group = max(found, key=lambda group: group.waiting / group.seats)
-        if group.waiting * self.costs.task_s > group.seats * self.costs.prefix_s:
+    def _group_to_help(self, *, batch: bool) -> Group | None:
+        """One whose tasks wait for busy slots, when another slot has a use: with more to do than reading its
+        beginning there would take."""
+        held = (slot.group for slot in self._slots if slot.group is not None)
+        waiting = [group for group in held if group.waiting and group.batch == batch]
+        group = max(waiting, key=lambda group: group.waiting / group.seats, default=None)
+        if group is None or self._rhythm.is_quicker(self.costs.prefix_s):
             return group
-        if self._short_since is None:
-            self._short_since = now
-        return group if now >= self._short_since + self.costs.prefix_s else None
+        return group if group.waiting * self.costs.task_s > group.seats * self.costs.prefix_s else None
 
     def _unseat(self, slot: Slot) -> None:
         group, slot.group = slot.group, None

@@ -39,7 +39,10 @@ class Rhythm:
         self._gaps_s.append(now - self._open.popleft())
         self._usual_s = median(self._gaps_s)
 
-    def hold_s(self, saving_s: float) -> float:
-        """How long after an end it pays to leave things as they are, where a change costs so much; 0 = not at all."""
-        hold_s = PATIENCE * self._usual_s
-        return hold_s if self._open and hold_s <= saving_s else 0.0
+    def is_quicker(self, than_s: float) -> bool:
+        """Callers usually come back so soon that waiting for them beats a change that takes this long."""
+        return PATIENCE * self._usual_s <= than_s
+
+    def hold_s(self, change_s: float) -> float:
+        """How long after an end to leave things as they are, where a change takes this long; 0 = not at all."""
+        return PATIENCE * self._usual_s if self._open and self.is_quicker(change_s) else 0.0

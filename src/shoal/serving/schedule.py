@@ -88,7 +88,7 @@ class Schedule:
         """The queue of a load, made at its first mention; all but `load` counts only then."""
         lane = self._lanes.get(load)
         if lane is None:
-            lane = Lane(load, costs or Costs(), parallel=parallel, max_wait_s=self.max_wait_s)
+            lane = Lane(load, costs or Costs(), self._rhythm, parallel=parallel, max_wait_s=self.max_wait_s)
             lane.is_pinned = lane.is_resident = is_pinned
             self._lanes[load] = lane
         return lane
@@ -146,7 +146,7 @@ class Schedule:
             (lane, *picked)
             for lane in waiting
             if lane.is_resident and not lane.full and not (leaving.at_once and lane in leaving.lanes)
-            if (picked := lane.pick(now, self._keep_prompts_s(lane), leaving=lane in leaving.lanes))
+            if (picked := lane.pick(now, leaving=lane in leaving.lanes))
         ]
         return self._start(ready, now) if ready else None
 
@@ -168,7 +168,7 @@ class Schedule:
                     ]
         for lane in self._lanes.values():
             if lane.is_resident and lane.waiting:
-                times += lane.wake_times(self._keep_prompts_s(lane))
+                times += lane.wake_times()
         return min((time for time in times if now < time < NEVER), default=None)
 
     def finish(self, task: Task, now: float) -> None:
@@ -278,9 +278,6 @@ class Schedule:
         if lane.waiting:  # for a prompt that it would pay to read later, with more of its kind
             return rival.is_batch <= lane.is_batch and not lane.has_worthwhile(rival.overhead_s())
         return not lane.running
-
-    def _keep_prompts_s(self, lane: Lane) -> float:
-        return self._rhythm.hold_s(lane.costs.prefix_s)
 
 
 @dataclass(frozen=True, slots=True)
