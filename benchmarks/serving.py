@@ -240,7 +240,7 @@ async def work(folder: Path, number: int) -> None:
     print(json.dumps({"began": began, "ended": ended}))
 
 
-async def measure_policy(bench: Bench, folder: Path) -> dict[str, Any]:
+async def measure_policy(_bench: Bench, _folder: Path) -> dict[str, Any]:
     """CPU time of the policy per task, and its memory."""
     cost: dict[str, float] = {}
     size = 0.0

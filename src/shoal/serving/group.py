@@ -79,7 +79,7 @@ class Group:
 
 @final
 class Order:
-    """Groups without a slot, by rank. A rank only grows while a group waits, unless a task with a deadline comes."""
+    """Groups without a slot, by rank. It grows while a group waits, unless a task with a deadline comes."""
 
     def __init__(self, max_wait_s: float) -> None:
         self._max_wait_s = max_wait_s

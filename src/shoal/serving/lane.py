@@ -1,9 +1,9 @@
 """The tasks that wait for one load, and what runs on it. No I/O, no clock.
 
-An engine answers as many calls at once as it has slots, and each slot remembers how its last prompt began: the
+An engine answers as many calls at once as it has slots, and a slot remembers how its last prompt began: the
 same beginning, an agent's instructions, need not be read again. So a group of tasks that begin alike keeps to
-its slot, and two groups that are started side by side keep two slots. Ollama takes the free slot whose
-prompt begins most like the new one; two agents that never run side by side would share one for ever.
+its slot, and two groups that are started side by side keep two slots. (Ollama 0.24 takes the free slot whose
+prompt begins most like the new one: two agents that have never run side by side share one for ever.)
 """
 
 from collections import deque
@@ -142,7 +142,7 @@ class Lane:
         if leaving:
             return None
         slot = min(free, key=_longest_unused)
-        if slot.group is not None and now < slot.freed + self._rhythm.hold_s(self.costs.prefix_s):
+        if slot.group is not None and now < slot.freed + self._rhythm.hold_s(self._reading_s):
             return None
         group = self._orders[live is None].first() or self._group_to_help(batch=live is None)
         return None if group is None else (group, slot)
@@ -154,7 +154,7 @@ class Lane:
             return
         yield self.rank[0]
         for slot in free:
-            yield slot.freed + self._rhythm.hold_s(self.costs.prefix_s)
+            yield slot.freed + self._rhythm.hold_s(self._reading_s)
             yield slot.since + self._stay_s()
 
     def start(self, group: Group, slot: Slot, now: float) -> Task:
@@ -199,6 +199,11 @@ class Lane:
             slot.group = None
         return tasks
 
+    @property
+    def _reading_s(self) -> float:
+        """What a slot takes to read another beginning. Elsewhere that is not our concern."""
+        return 0.0 if self.is_pinned else self.costs.prefix_s
+
     def _rank(self, group: Group) -> Rank:
         return group.rank(self.max_wait_s)
 
@@ -218,7 +223,7 @@ class Lane:
 
     def _stay_s(self) -> float:
         """For how long a slot is left to one group at least, if there is work."""
-        return min(AMORTISE * self.costs.prefix_s, self.max_wait_s)
+        return min(AMORTISE * self._reading_s, self.max_wait_s)
 
     def _slot_for_due(self, group: Group, free: list[Slot], now: float) -> Slot | None:
         """The slot that has read its beginning, else one that has done its stint."""
@@ -233,14 +238,13 @@ class Lane:
         return min(open_to, key=_longest_unused, default=None)
 
     def _group_to_help(self, *, batch: bool) -> Group | None:
-        """One whose tasks wait for busy slots, when another slot has a use: with more to do than reading its
-        beginning there would take."""
+        """One whose tasks wait for busy slots, if there is more to do than to read its beginning again."""
         held = (slot.group for slot in self._slots if slot.group is not None)
         waiting = [group for group in held if group.waiting and group.batch == batch]
         group = max(waiting, key=lambda group: group.waiting / group.seats, default=None)
-        if group is None or self._rhythm.is_quicker(self.costs.prefix_s):
+        if group is None or self._rhythm.is_quicker(self._reading_s):
             return group
-        return group if group.waiting * self.costs.task_s > group.seats * self.costs.prefix_s else None
+        return group if group.waiting * self.costs.task_s > group.seats * self._reading_s else None
 
     def _unseat(self, slot: Slot) -> None:
         group, slot.group = slot.group, None

@@ -44,5 +44,5 @@ class Rhythm:
         return PATIENCE * self._usual_s <= than_s
 
     def hold_s(self, change_s: float) -> float:
-        """How long after an end to leave things as they are, where a change takes this long; 0 = not at all."""
+        """How long to leave things as they are after an end, where a change takes so long; 0 = not at all."""
         return PATIENCE * self._usual_s if self._open and self.is_quicker(change_s) else 0.0

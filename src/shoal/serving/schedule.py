@@ -9,10 +9,10 @@ and where several are due at once, for the load and a short visit of each that w
 `max_wait_s` 0 the order is that of arrival.
 
 A load, or the cached beginning of a prompt, that has just run out of work is kept for a moment when callers
-usually come back at once (`rhythm`). An agent whose slot went to another one comes back in the same visit only
-if reading its instructions costs no more a task than the next load would: the marginal value theorem (Charnov,
-"Optimal foraging", 1976). In a loop of eight callers over four agents and two models that comes to within 2 % of
-the least that any order can cost (benchmarks/schedule_sim.py --closed).
+usually come back at once (`rhythm`). An agent whose slot went to another one has it back in the same visit
+only if reading its instructions costs no more a task than the next load would: the marginal value theorem
+(Charnov, "Optimal foraging", 1976). For eight callers in turn over four agents and two models that comes to
+within 2 % of the best order there is (benchmarks/closed_loop.py).
 """
 
 from collections.abc import Iterable
