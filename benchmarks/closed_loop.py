@@ -169,7 +169,7 @@ def measure() -> list[dict[str, object]]:
             for slots in (1, 2):
                 ran = run(mixed, engine, at_once=at_once, slots=slots)
                 by_hand = run(sorted(mixed), engine, at_once=at_once, slots=slots)
-                row = {"engine": name, "at_once": at_once, "slots": slots, **asdict(ran)}
+                row: dict[str, object] = {"engine": name, "at_once": at_once, "slots": slots, **asdict(ran)}
                 row["over_by_hand"] = ran.seconds / by_hand.seconds
                 if slots == 1:
                     row["over_least"] = ran.seconds / least_s(engine, at_once=at_once)

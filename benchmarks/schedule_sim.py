@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from shoal.evaluation.chart import Chart, Series, draw_chart
-from shoal.serving import lane, schedule
+from shoal.serving import lane, rhythm
 from shoal.serving.schedule import Schedule, Start
 from shoal.serving.task import Costs, Load, Task
 
@@ -140,20 +140,20 @@ def mean(ran: Sequence[Outcome]) -> Outcome:
 def show_constants() -> None:
     """Other values of the two constants, on the busy traces; each line is a mean over seeds."""
     print(
-        f"{'shape':13}{'models':>7}{'load':>6}{'amortise':>9}{'linger':>7}{'swaps':>7}{'span':>8}{'p50':>8}{'p99':>8}"
+        f"{'shape':13}{'models':>7}{'load':>6}{'amortise':>9}{'patience':>9}{'swaps':>7}{'span':>8}{'p50':>8}{'p99':>8}"
     )
     for shape in SHAPES:
         for models, load_s in ((2, 0.4), (4, 5.0), (12, 20.0)):
-            for amortise, linger in (
-                (1.0, 1.0),
-                (2.0, 1.0),
-                (4.0, 1.0),
-                (6.0, 1.0),
-                (10.0, 1.0),
+            for amortise, patience in (
+                (1.0, 3.0),
+                (2.0, 3.0),
+                (4.0, 3.0),
+                (6.0, 3.0),
+                (10.0, 3.0),
                 (6.0, 0.0),
-                (6.0, 2.0),
+                (6.0, 6.0),
             ):
-                lane.AMORTISE, schedule.LINGER = amortise, linger  # pyright: ignore[reportConstantRedefinition]
+                lane.AMORTISE, rhythm.PATIENCE = amortise, patience  # pyright: ignore[reportConstantRedefinition]
                 ran = mean(
                     [
                         simulate(
@@ -166,7 +166,7 @@ def show_constants() -> None:
                     ]
                 )
                 print(
-                    f"{shape:13}{models:7}{load_s:6.1f}{amortise:9.1f}{linger:7.1f}"
+                    f"{shape:13}{models:7}{load_s:6.1f}{amortise:9.1f}{patience:9.1f}"
                     f"{ran.swaps:7.0f}{ran.makespan_s:8.0f}{ran.waits_s[0]:8.1f}{ran.waits_s[2]:8.1f}"
                 )
 

@@ -25,7 +25,7 @@ SUSPECT_S = 0.3
 
 @final
 class ScheduledModel:
-    """Wraps a model. The wait is added to `Usage.queue_s`, a swap included.
+    """Wraps a model. The wait is added to `Usage.queue_s`, a swap made for the call to `Usage.load_s`.
 
     A place is given back when the response is there, or when the stream fails, is closed or cancelled; a
     waiter that is cancelled leaves the queue.
@@ -97,8 +97,10 @@ class ScheduledModel:
                     yield event
         if response is not None:
             self._learn(lane, response.usage, took_s=clock() - began)
-            queue_s = add_known(response.usage.queue_s, began - arrived)
-            yield replace(response, usage=replace(response.usage, queue_s=queue_s))
+            usage = response.usage
+            queue_s = add_known(usage.queue_s, max(0.0, began - arrived - task.swap_s))
+            load_s = add_known(usage.load_s, task.swap_s) if task.swap_s else usage.load_s
+            yield replace(response, usage=replace(usage, queue_s=queue_s, load_s=load_s))
 
     async def identify(self) -> Lane:
         """The queue of the model's load.

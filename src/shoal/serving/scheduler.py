@@ -64,6 +64,8 @@ class Scheduler:
         """How often something was brought into memory."""
         self._lease = lease
         self._ready: dict[Task, asyncio.Future[None]] = {}
+        self._swapped: dict[Load, tuple[float, float]] = {}
+        """From when to when loads were brought in on which nothing has run yet."""
         self._timer: asyncio.TimerHandle | None = None
         self._work: asyncio.Task[None] | None = None
         self._doubt: asyncio.Task[None] | None = None
@@ -171,6 +173,8 @@ class Scheduler:
 
     def _start(self, task: Task) -> None:
         ready = self._ready.pop(task)
+        began, ended = self._swapped.pop(task.load, (0.0, 0.0))
+        task.swap_s = max(0.0, ended - max(began, task.arrived))
         if ready.cancelled():
             self.schedule.finish(task, self.clock())
         else:
@@ -248,16 +252,17 @@ class Scheduler:
 
     async def _swap(self, switch: Switch) -> None:
         assert self.host is not None
-        before = self.resident
+        before, began = self.resident, self.clock()
         for load in switch.unload:
             await self.host.unload(load)
         lane = self.schedule.lane(switch.load)
-        began = self.clock()
+        emptied = self.clock()
         await self.host.load(switch.load)
         self.loads += 1
-        self.learnt.note(switch.load, lane.costs, load_s=self.clock() - began)
+        self.learnt.note(switch.load, lane.costs, load_s=self.clock() - emptied)
         await self.look()
         self._learn_limits(switch, before)
+        self._swapped[switch.load] = began, self.clock()
         self.schedule.loaded(switch.load, self.clock())
         await asyncio.to_thread(self.learnt.save)
 

@@ -51,3 +51,6 @@ class Task:
     number: int = field(default=0, init=False)
     """In order of arrival."""
     waits: bool = field(default=False, init=False)
+    swap_s: float = field(default=0.0, init=False)
+    """Of its wait, the part in which its load was brought in. Of all that waited for that only the first to run
+    has it, so that a sum over calls counts a swap once."""

@@ -81,6 +81,18 @@ async def test_agents_of_one_model_keep_to_their_slots(server: FakeOllama, tmp_p
         assert sum(prefill_s > max(read_s) / 2 for prefill_s in read_s) <= 4, "two slots for three agents"
 
 
+async def test_a_swap_counts_as_loading_for_the_call_it_was_made_for(tmp_path: Path) -> None:
+    load_s = 0.42
+    settings = ServerSettings(max_loaded_models=1, num_parallel=2, time_scale=1.0)
+    models = [FakeModel(name=name, reply="yes", weights=name, load_s=load_s) for name in ("a:1b", "b:1b")]
+    async with FakeOllama(models, settings=settings) as server, runtime_of(server, tmp_path) as runtime:
+        await ask(runtime, "a:1b")
+        replies = await asyncio.gather(*(ask(runtime, "b:1b") for _ in range(3)))
+    loading_s = sorted(reply.usage.load_s or 0.0 for reply in replies)
+    assert loading_s[2] >= load_s > 2 * loading_s[1], "once, however many waited for it"
+    assert min(reply.usage.queue_s or 0.0 for reply in replies) < load_s
+
+
 async def test_escalations_to_a_local_model_are_gathered(server: FakeOllama, tmp_path: Path) -> None:
     async def escalate(runtime: LocalRuntime) -> None:
         with scope(purpose="escalation"):
