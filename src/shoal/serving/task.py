@@ -52,5 +52,5 @@ class Task:
     """In order of arrival."""
     waits: bool = field(default=False, init=False)
     swap_s: float = field(default=0.0, init=False)
-    """Of its wait, the part in which its load was brought in. Of all that waited for that only the first to run
-    has it, so that a sum over calls counts a swap once."""
+    """Of its wait, the part in which its load was brought in. Of all that waited for that only the first to
+    run has it, so that a sum over calls counts a swap once."""
