@@ -39,6 +39,18 @@ knife set|suitcase|radio|tablet|hoodie|scarf|sunglasses|guitar strings|football|
 smart speaker"""
 
 
+TASKS = (
+    "Customer mail:\n",
+    "Read this customer mail:\n",
+    "Mail to the shop:\n",
+    "New message from a customer:\n\n",
+    "What does this customer want?\n\n",
+    "From the shop's inbox:\n",
+    "Read this mail to our shop. ",
+)
+"""What somebody may write before the mail."""
+
+
 @dataclass
 class _Facts:
     """What the mail has said so far."""
@@ -74,7 +86,8 @@ def generate(chance: random.Random) -> Row:
         "amounts": facts.amounts,
         "urgency": urgency,
     }
-    return Row(text, expected, issue)
+    task = chance.choice(TASKS) if chance.random() < 0.2 else ""
+    return Row(task + text, expected, issue)
 
 
 def _opening(chance: random.Random) -> list[str]:

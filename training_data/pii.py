@@ -8,6 +8,7 @@ import argparse
 import random
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from training_data import number, people, place, work
@@ -24,6 +25,15 @@ PLACE = re.compile(r"\{(\w+)\}")
 PREFIXES = ("Mr.", "Mrs.", "Ms.", "Dr.", "Miss", "Mr", "Mrs", "Prof.", "Mister", "Madam", "Sir", "ms.", "mr.")
 MONTHS = "January February March April May June July August September October November December".split()
 WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+TASKS = (
+    "Which personal data is in this text? ",
+    "Find the personal data: ",
+    "Redact this: ",
+    "Mask the private details: ",
+    "Take out names and numbers:\n",
+    "Anonymise the text below.\n\n",
+)
+"""What somebody may write before the text."""
 OPENERS = (
     "Hi, ",
     "hello, ",
@@ -59,7 +69,8 @@ def generate(chance: random.Random) -> Row:
         text = chance.choice(OPENERS) + text
     if chance.random() < 0.12:
         text += chance.choice(CLOSERS)
-    return _cased(chance, text, spans, " + ".join(chosen))
+    row = _cased(chance, text, spans, " + ".join(chosen))
+    return replace(row, input=chance.choice(TASKS) + row.input) if chance.random() < 0.15 else row
 
 
 def public_rows(path: Path) -> list[Row]:
