@@ -30,6 +30,13 @@ FILLERS = """Please read this page with care.|We are glad to help.|More is on th
 It is that simple.|Thank you for your trust.|Everything else is told in the annex.|Questions are welcome.
 All of this can change.|You can find this in our app as well.|Nothing else has changed since last year.
 There are exceptions, ask us."""
+LEADS = """Please note:|As a rule,|In most cases|As told in the annex,|At present|By law|Usually
+Since last year|For new customers too,|Good to know:|If nothing else was agreed,|Unlike in former years,"""
+TAILS = """, and we let you know by e-mail|; nothing else is needed|, whatever the reason|, so plan for that
+; this is new|, at home and abroad|; ask us if you are not sure|, also at weekends|: no more and no less
+, unless your papers say something else|, which most people like|, as long as you ask in time
+; the app shows it as well"""
+"""What a sentence may begin or end with besides its fact."""
 ASKING = (
     "{q}",
     "{q}",
@@ -74,7 +81,7 @@ def generate(chance: random.Random) -> Row:
     domains = _load()
     domain = chance.choice(list(domains))
     entity = _entity(chance, domain)
-    lines = chance.sample(entity.lines, min(len(entity.lines), chance.choice((2, 3, 3, 4, 5, 6, 8))))
+    lines = chance.sample(entity.lines, min(len(entity.lines), chance.choice((2, 3, 4, 5, 6, 8, 9))))
     asked, answered = lines[0], chance.random() >= UNANSWERED
     twins = answered and chance.random() < TWINS
     facts = [_tell(chance, entity, line) for line in (lines if answered else lines[1:])]
@@ -129,7 +136,18 @@ def _tell(chance: random.Random, entity: _Entity, line: _Line) -> _Fact:
     sentence = before + answer + after
     if not before:
         answer, sentence = answer[0].upper() + answer[1:], sentence[0].upper() + sentence[1:]
-    return _Fact(line, sentence[0].upper() + sentence[1:], answer)
+    sentence = _longer(chance, sentence[0].upper() + sentence[1:])
+    return _Fact(line, sentence, answer if answer in sentence else _small(answer))
+
+
+def _longer(chance: random.Random, sentence: str) -> str:
+    """At times with a clause before or after the fact, as people write."""
+    shape = chance.random()
+    if shape < 0.15 and sentence.split(maxsplit=1)[0] in STARTERS:
+        return f"{chance.choice(_list(LEADS))} {_small(sentence)}"
+    if 0.15 <= shape < 0.35:
+        return sentence.removesuffix(".") + chance.choice(_list(TAILS)) + "."
+    return sentence
 
 
 def _passages(chance: random.Random, entity: _Entity, facts: Sequence[_Fact], *, named: bool) -> list[str]:
