@@ -1,6 +1,6 @@
 """Customer mail to a shop: topic, order id, dates, amounts and urgency, as typed data.
 
-Its specialist is trained on mails that `training_data/mail.py` makes up, and measured on mails written by hand.
+Its specialist learnt from mails that `training_data/mail.py` makes up; mails written by hand are its test.
 """
 
 from shoal import Agent

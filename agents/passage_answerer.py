@@ -8,8 +8,8 @@ from tools.passage import PassageAnswer, answer_is_in_the_quote, quotes_the_pass
 
 passage_answerer = Agent(
     "passage-answerer",
-    job="Answer a question from passages: give passage number, quote and answer as JSON, or null"
-    " if it is not in the text.",
+    job="Answer a question from passages: give passage number, quote and answer as JSON,"
+    " or null when they do not say.",
     model="embedded:smollm2:135m",
     output=PassageAnswer,
     checks=[quotes_the_passage, answer_is_in_the_quote],

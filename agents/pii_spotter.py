@@ -1,4 +1,4 @@
-"""Personal data in a text: names, places, numbers, each with its type; `tools.personal.redact` takes them out.
+"""Personal data in a text: names, places, numbers, each with its type. `tools.personal.redact` takes it out.
 
 The model finds; patterns with check digits make sure that no card, account or e-mail address was missed.
 """

@@ -27,7 +27,7 @@ class MailFacts(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     topic: Topic
-    """refund: money that should have come back; billing: charges, invoices, payment; defect: broken or wrong."""
+    """refund: money that should have come back; billing: charges and invoices; defect: broken or wrong."""
     order_id: str | None
     """The first that is named, as written, without "#"."""
     dates: list[str]

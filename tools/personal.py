@@ -68,7 +68,8 @@ class Place(NamedTuple):
 FIXED: tuple[tuple[PersonalType, re.Pattern[str]], ...] = (
     ("EMAIL_ADDRESS", re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}\b")),
     ("DOMAIN_NAME", re.compile(r"\bhttps?://[^\s<>\"')]{1,200}[^\s<>\"').,;:!?]")),
-    ("IBAN_CODE", re.compile(r"\b[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?\b")),
+    ("IBAN_CODE", re.compile(r"\b[A-Za-z]{2}\d{2}[A-Za-z0-9]{11,30}\b")),
+    ("IBAN_CODE", re.compile(r"\b[A-Z]{2}\d{2}(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,3})?\b")),
     ("CREDIT_CARD", re.compile(r"(?<![\w-])\d(?:[ -]?\d){11,18}(?![\w-])")),
     ("IP_ADDRESS", re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]*\d)")),
     ("IP_ADDRESS", re.compile(r"(?<![\w:])(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}(?![\w:])")),
@@ -88,7 +89,7 @@ def find_fixed_forms(text: str) -> tuple[Place, ...]:
 
 
 def locate(text: str, data: PersonalData) -> tuple[Place, ...]:
-    """Where the spans stand: each is looked for after the one before it. One that is not there is left out."""
+    """Where the spans stand: each is looked for after the one before it. What is not there is left out."""
     places: list[Place] = []
     at = 0
     for span in data.spans:

@@ -1,0 +1,1 @@
+"""Readers of receipts and of questions about flights."""

@@ -1,0 +1,38 @@
+"""The project in examples/readers: its agents load, and fit the rows of the benchmarks they are made for."""
+
+import subprocess
+import sys
+
+from .conftest import ROOT
+
+PROGRAM = """
+from shoal.agents.row import fit_expected
+from shoal.agents.validation import failed_checks
+from shoal.project import open_project
+
+receipt, flight = sorted(open_project().agents, key=lambda agent: agent.name, reverse=True)
+text = "CAFE LUX\\n1 HIGH ST,\\nLEEDS\\n03/04/2018\\nTOTAL RM\\n12.50"
+fields = {"company": "CAFE LUX", "date": "03/04/2018", "address": "1 HIGH ST, LEEDS", "total": "12.50"}
+right = fit_expected(receipt, fields)
+assert list(right) == list(fields)
+assert fit_expected(receipt, {"company": "CAFE LUX"})["total"] is None
+assert failed_checks(receipt, text, receipt.output(**right)) == ()
+assert failed_checks(receipt, text, receipt.output(**{**right, "total": "12.05"})) == ("copies_the_receipt",)
+wrong = receipt.output(**{**right, "address": "BOND ROW YORK"})
+assert failed_checks(receipt, text, wrong) == ("copies_the_receipt",)
+slots = {"toloc.city_name": ["boston"]}
+said = flight.output(intent="atis_flight", slots=slots)
+assert failed_checks(flight, "flights to Boston", said) == ()
+assert failed_checks(flight, "flights to Dallas", said) == ("says_words_of_the_question",)
+"""
+
+
+def test_readers_load_and_notice_what_the_text_does_not_say() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        cwd=ROOT / "examples/readers",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
