@@ -19,7 +19,7 @@ class Receipt(BaseModel):
 
 
 def copies_the_receipt(text: str, receipt: Receipt) -> bool:
-    """Date and total stand there to the letter, and most words of company and address, as labels mend some."""
+    """Date and total stand there to the letter, and most words of company and address: labels mend some."""
     letters = re.sub(r"\W", "", text).casefold()
     exact = all(value is None or value in text for value in (receipt.date, receipt.total))
     words = re.findall(r"\w+", f"{receipt.company or ''} {receipt.address or ''}".casefold())

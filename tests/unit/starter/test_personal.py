@@ -68,7 +68,7 @@ def test_redacting_takes_every_span_out() -> None:
 
 @given(st.text(alphabet="ab ", max_size=20), st.lists(st.text(alphabet="ab", max_size=3), max_size=4))
 def test_redacting_changes_nothing_but_spans(text: str, words: list[str]) -> None:
-    spans = data(*(("PERSON", word) for word in words))
+    spans = PersonalData(spans=[Span(type="PERSON", text=word) for word in words])
     places = locate(text, spans)
 
     left = redact(text, spans).replace("[PERSON]", "")
