@@ -1,7 +1,7 @@
 """Personal data: what patterns find, where spans stand, and that nothing is left when they are taken out."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tools.personal import (
@@ -66,6 +66,7 @@ def test_redacting_takes_every_span_out() -> None:
     assert redact(text, spans) == "[PERSON] ([AGE]) lives in [GPE], [PERSON] does."
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(alphabet="ab ", max_size=20), st.lists(st.text(alphabet="ab", max_size=3), max_size=4))
 def test_redacting_changes_nothing_but_spans(text: str, words: list[str]) -> None:
     spans = PersonalData(spans=[Span(type="PERSON", text=word) for word in words])
