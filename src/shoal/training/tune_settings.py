@@ -28,6 +28,8 @@ class TuneSettings:
     budget_minutes: float | None = None
     """Wall clock, over all resumed parts together; None = as long as the passes take."""
     seed: int = 0
+    max_tokens: int = 2048
+    """Of a row's prompt and answer; a longer row is refused."""
     checkpoint_every_s: float = 60.0
     """At most this much work is lost when the process is killed."""
 
