@@ -5,7 +5,6 @@ Rows of a step have about the same length, and their common beginning (the syste
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from os.path import commonprefix
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,9 +64,9 @@ def split_batch(rows: Sequence[EncodedRow], tokens: int, parts: int) -> list[lis
     ends = np.cumsum([len(row) for row in rows])
     rounds = -(-int(ends[-1]) // (tokens * parts))
     pieces = min(len(rows), rounds * parts)
-    which = np.minimum((ends - 1) * pieces // ends[-1], pieces - 1)
-    found: list[list[EncodedRow]] = [[] for _ in range(pieces)]
-    for row, piece in zip(rows, which.tolist(), strict=True):
+    which: list[int] = np.minimum((ends - 1) * pieces // ends[-1], pieces - 1).tolist()
+    found = [list[EncodedRow]() for _ in range(pieces)]
+    for row, piece in zip(rows, which, strict=True):
         found[piece].append(row)
     return [piece for piece in found if piece]
 
@@ -77,7 +76,7 @@ def build_stream(rows: Sequence[EncodedRow]) -> Stream:
 
     The last prompt token is never shared: it is where the answer's first token is predicted.
     """
-    shared = len(commonprefix([row.prompt[:-1] for row in rows]))
+    shared = _shared([row.prompt[:-1] for row in rows])
     own = [(row.prompt + row.answer)[shared:-1] for row in rows]
     longest = max(map(len, own))
     tokens = np.zeros((len(rows), longest), np.int64)
@@ -97,3 +96,10 @@ def build_stream(rows: Sequence[EncodedRow]) -> Stream:
         scored=np.concatenate(scored),
         targets=np.array([token for row in rows for token in row.answer], np.int64),
     )
+
+
+def _shared(prompts: Sequence[tuple[int, ...]]) -> int:
+    """Tokens that all begin with: as many as the first and the last of them, in order, have in common."""
+    first, last = min(prompts), max(prompts)
+    same = (at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
+    return next(same, min(len(first), len(last)))

@@ -1,13 +1,13 @@
 """A tuned adapter as the GGUF that llama.cpp applies to its base, request by request."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.training.checkpoint import storage_errors
+from shoal.training.gguf_file import Stored, field_value, open_gguf, write_gguf
 from shoal.training.tune_settings import TuneSettings
 
 if TYPE_CHECKING:
@@ -36,34 +36,25 @@ def write_adapter(pairs: Mapping[str, "Tensor"], base: Path, path: Path, setting
     Raises:
         StorageError: the disk is full or read-only; what lay at `path` is untouched.
     """
-    from gguf import GGUFReader, GGUFWriter
+    from gguf import GGUFWriter
 
-    reader = GGUFReader(base)
+    reader = open_gguf(base)
+    architecture = str(field_value(reader, "general.architecture"))
+    writer = GGUFWriter(None, architecture)
+    writer.add_string("general.type", "adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", settings.alpha)
 
-    def value(key: str) -> object:
-        field = reader.get_field(key)
-        assert field is not None
-        return field.contents()
-
-    architecture = str(value("general.architecture"))
-    temporary = path.with_name(path.name + ".new")
-    with storage_errors(path.parent):
-        writer = GGUFWriter(temporary, architecture)
-        writer.add_string("general.type", "adapter")
-        writer.add_string("adapter.type", "lora")
-        writer.add_float32("adapter.lora.alpha", settings.alpha)
+    def stored() -> Iterator[Stored]:
         for name, tensor in pairs.items():
             block, part, side = parse_name(name)
             matrix = tensor.detach().float().cpu().numpy()
             if side == "b" and part in ROTATED and architecture in REORDERED:
-                matrix = to_llama_rope(matrix, int(str(value(f"{architecture}.{ROTATED[part]}"))))
-            stored = np.ascontiguousarray(matrix.astype(np.float16))
-            writer.add_tensor(f"blk.{block}.{part}.weight.lora_{side}", stored)
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
-        temporary.replace(path)
+                matrix = to_llama_rope(matrix, int(field_value(reader, f"{architecture}.{ROTATED[part]}")))
+            half = np.ascontiguousarray(matrix.astype(np.float16))
+            yield Stored(f"blk.{block}.{part}.weight.lora_{side}", half, "F16")
+
+    write_gguf(path, writer, stored())
 
 
 def parse_name(name: str) -> tuple[int, str, str]:

@@ -8,14 +8,12 @@ a processor they halve the time of a step (docs/specialists.md has the figures):
 - The vocabulary's scores are computed for the answer's tokens only, some rows at a time, and never kept.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from shoal.training.batching import Stream
 from shoal.training.tune_settings import TuneSettings
 
 if TYPE_CHECKING:
-    import torch
     from peft import PeftModel
     from torch import Tensor
     from transformers import PreTrainedModel
@@ -70,7 +68,7 @@ def answer_loss(model: "PeftModel", stream: Stream) -> "Tensor":
 
 
 def _attend(
-    module: Any,
+    _module: Any,
     query: "Tensor",
     key: "Tensor",
     value: "Tensor",
@@ -80,7 +78,10 @@ def _attend(
     stream: Stream,
     **_: object,
 ) -> "tuple[Tensor, None]":
-    """Each row sees the common beginning and itself. Shapes (1, heads, tokens, size), out (1, tokens, heads, size)."""
+    """Each row sees the common beginning and itself.
+
+    In (1, heads, tokens, size), with fewer heads for key and value; out (1, tokens, heads, size).
+    """
     import torch
 
     del attention_mask
@@ -93,10 +94,10 @@ def _attend(
     begun = _mix(q0.reshape(groups, several, first, size), k0, v0, _causal(first, 0, query), scaling)
     q1 = q1.reshape(groups, several, rows, longest, size).transpose(1, 2).flatten(0, 1)
     k1, v1 = (
-        torch.cat([shared[:, None].expand(-1, rows, -1, -1), own.unflatten(1, (rows, longest))], 2).flatten(0, 1)
-        for shared, own in ((k0, k1), (v0, v1))
+        torch.cat([start[:, None].expand(-1, rows, -1, -1), own.unflatten(1, (rows, longest))], 2)
+        for start, own in ((k0, k1), (v0, v1))
     )
-    own = _mix(q1, k1, v1, _causal(longest, first, query), scaling)
+    own = _mix(q1, k1.flatten(0, 1), v1.flatten(0, 1), _causal(longest, first, query), scaling)
     own = own.unflatten(0, (groups, rows)).permute(1, 3, 0, 2, 4).reshape(rows * longest, heads, size)
     begun = begun.permute(2, 0, 1, 3).reshape(first, heads, size)
     return torch.cat([begun, own])[None], None
@@ -120,7 +121,7 @@ def _mix(query: "Tensor", key: "Tensor", value: "Tensor", hidden: "Tensor", scal
 
 
 def _fused_linear() -> Any:
-    """peft's LoRA layer with its matrix and its pair computed as one."""
+    """Peft's LoRA layer with its matrix and its pair computed as one."""
     from peft.tuners.lora import Linear
 
     function = _pair_function()
@@ -129,7 +130,11 @@ def _fused_linear() -> Any:
         def forward(self, x: "Tensor", *_args: Any, **_kwargs: Any) -> "Tensor":
             name = self.active_adapters[0]
             return function.apply(
-                x, self.base_layer.weight, self.lora_A[name].weight, self.lora_B[name].weight, self.scaling[name]
+                x,
+                self.base_layer.weight,
+                self.lora_A[name].weight,
+                self.lora_B[name].weight,
+                self.scaling[name],
             )
 
     return FusedLinear
@@ -142,7 +147,9 @@ def _pair_function() -> Any:
         """X W' + scale (x A') B', with the gradients of x, A and B."""
 
         @staticmethod
-        def forward(ctx: Any, x: "Tensor", weight: "Tensor", a: "Tensor", b: "Tensor", scale: float) -> "Tensor":
+        def forward(
+            ctx: Any, x: "Tensor", weight: "Tensor", a: "Tensor", b: "Tensor", scale: float
+        ) -> "Tensor":
             flat = x.flatten(0, -2)
             a, b = a.to(x.dtype), (b * scale).to(x.dtype)
             small = flat @ a.T

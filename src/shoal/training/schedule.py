@@ -33,6 +33,8 @@ class Schedule:
     @property
     def planned(self) -> int:
         """Steps in all, as far as can be told now; at least one more than done until the end."""
+        if self.finished:
+            return self.done
         if self.budget_s is None or self.step_s is None or self.done < TIMED_STEPS:
             return self.wanted
         fitting = max(1, math.floor((self.budget_s - self.seconds) / self.step_s))

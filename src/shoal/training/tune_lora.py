@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from shoal.core.errors import ConfigError
-from shoal.models.embedded_settings import hash_file
+from shoal.core.file_digest import hash_file
 from shoal.training.batching import EncodedRow, plan_batches
 from shoal.training.checkpoint import load_checkpoint, load_result, save_checkpoint, save_result, work_lock
 from shoal.training.extra import check_extra

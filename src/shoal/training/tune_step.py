@@ -1,4 +1,4 @@
-"""What learns: the model with its pairs and the optimiser; one step at a time, on whatever there is to compute.
+"""What learns: the model with its pairs and the optimiser; one step at a time.
 
 On a processor each core takes rows of its own through the whole model, in a thread: two cores that share
 every matrix wait for each other thousands of times a step, and for a third process each time one is busy.
@@ -110,12 +110,11 @@ class Learner:
         total, grads = parts[0]
         for loss, more in parts[1:]:
             total += loss
-            for mine, other in zip(grads, more, strict=True):
-                mine += other
+            grads = [mine + other for mine, other in zip(grads, more, strict=True)]
         return total, grads
 
     def _piece(self, rows: Sequence[EncodedRow]) -> "tuple[float, list[Tensor]]":
         import torch
 
         loss = answer_loss(self._model, build_stream(rows))
-        return float(loss.detach()), list(torch.autograd.grad(loss, list(self.pairs.values())))
+        return loss.detach().item(), list(torch.autograd.grad(loss, list(self.pairs.values())))

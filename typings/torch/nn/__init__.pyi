@@ -3,6 +3,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 from torch import Tensor
 from torch.nn import functional as functional
+from torch.nn import utils as utils
+
+class Linear: ...
 
 class TransformerEncoderLayer:
     def __init__(

@@ -1,0 +1,1 @@
+from peft.tuners import lora as lora
