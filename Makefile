@@ -66,5 +66,5 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.txt
 
 $(VENV)-train/stamp: pyproject.toml
 	@$(PYTHON) -m venv $(VENV)-train
-	@$(VENV)-train/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,train]'
+	@$(VENV)-train/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,embedded,train]'
 	@touch $@

@@ -50,18 +50,21 @@ class Schedule:
 
     def rate(self) -> float:
         """Share of the highest learning rate that the next step learns at, in (0, 1]."""
-        middle = self.position + 0.5 / max(1, self.planned)
+        middle = self.position + self._stride() / 2
         if middle < WARM_UP:
             return middle / WARM_UP
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (middle - WARM_UP) / (1 - WARM_UP))))
 
     def advance(self, seconds: float) -> None:
         """A step was taken in so many seconds."""
-        left = max(1, self.planned - self.done)
-        self.position += (1 - self.position) / left
+        self.position += self._stride()
         self.done += 1
         self.seconds += seconds
         self.step_s = seconds if self.step_s is None or self.done <= 2 else self._mean(seconds)
+
+    def _stride(self) -> float:
+        """What is left of the schedule, in equal parts for the steps that are left."""
+        return (1 - self.position) / max(1, self.planned - self.done)
 
     def _mean(self, seconds: float) -> float:
         assert self.step_s is not None

@@ -8,9 +8,13 @@ from hypothesis import strategies as st
 from shoal.training.batching import EncodedRow, build_stream, plan_batches, split_batch
 
 tokens = st.lists(st.integers(1, 99), min_size=1, max_size=30)
-rows = st.lists(
-    st.builds(lambda p, a: EncodedRow(tuple(p), tuple(a)), tokens, tokens), min_size=1, max_size=40
-)
+
+
+def encode(prompt: list[int], answer: list[int]) -> EncodedRow:
+    return EncodedRow(tuple(prompt), tuple(answer))
+
+
+rows = st.lists(st.builds(encode, tokens, tokens), min_size=1, max_size=40)
 
 
 @given(st.lists(st.integers(2, 300), min_size=1, max_size=500), st.integers(1, 40), st.integers(0, 3))
@@ -52,7 +56,9 @@ def test_a_stream_says_what_each_row_says_alone(given: list[EncodedRow]) -> None
     stream = build_stream(given)
     start = stream.tokens[: stream.shared].tolist()
     body = stream.tokens[stream.shared :].reshape(stream.rows, stream.longest)
-    scored = iter(zip(stream.scored.tolist(), stream.targets.tolist(), strict=True))
+    places: list[int] = stream.scored.tolist()
+    targets: list[int] = stream.targets.tolist()
+    scored = iter(zip(places, targets, strict=True))
     for at, row in enumerate(given):
         whole = [*row.prompt, *row.answer]
         assert start + body[at, : len(whole) - 1 - stream.shared].tolist() == whole[:-1]
