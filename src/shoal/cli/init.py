@@ -10,8 +10,8 @@ from shoal.cli.output import AsJson, print_json
 
 __all__ = ["init"]
 
-FOLDERS = ("agents", "router", "tools", "graphs")
-IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", ".shoal")
+FOLDERS = ("agents", "router", "tools", "graphs", "specialists")
+IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", ".shoal", ".lock")
 
 
 def init(
@@ -19,11 +19,12 @@ def init(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Start a project: agents/ router/ tools/ graphs/ shoal.toml."""
+    """Start a project: agents/ router/ tools/ graphs/ specialists/ shoal.toml."""
     from shoal.core.errors import ConfigError, StorageError
     from shoal.project import starter_root
 
     source = starter_root()
+    folders = [name for name in FOLDERS if (source / name).is_dir()]
     there = [name for name in (*FOLDERS, "shoal.toml") if (folder / name).exists()]
     if there:
         raise ConfigError(
@@ -33,17 +34,17 @@ def init(
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in FOLDERS:
+        for name in folders:
             shutil.copytree(source / name, folder / name, ignore=IGNORED)
         shutil.copy2(source / "shoal.toml", folder / "shoal.toml")
         ignored = folder / ".gitignore"
         if not ignored.exists():
-            ignored.write_text("/.shoal/\n__pycache__/\n", encoding="utf-8")
+            ignored.write_text("/.shoal/\n/specialists/.lock\n__pycache__/\n", encoding="utf-8")
     except OSError as error:
         raise StorageError(
             f"{folder} cannot be written", why=str(error), mend="shoal init another-folder"
         ) from error
-    made = [*FOLDERS, "shoal.toml"]
+    made = [*folders, "shoal.toml"]
     if as_json:
         print_json({"project": str(folder.resolve()), "made": made})
         return
