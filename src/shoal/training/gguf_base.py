@@ -4,19 +4,19 @@ The quantised file and not the original: an adapter then meets in training the v
 with, and repairs what quantisation cost on the way.
 """
 
-from dataclasses import dataclass
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shoal.training.batching import EncodedRow
-from shoal.training.extra import check_extra
 from shoal.training.gguf_file import field_value, open_gguf
 from shoal.training.tune_settings import TuneRow
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["GgufBase", "find_end_of_turn", "load_base", "load_tokenizer", "pick_device"]
+__all__ = ["RowEncoder", "load_model"]
 
 MARK = "=answer="
 SPLITS_DIGITS = {"smollm"}
@@ -24,66 +24,32 @@ SPLITS_DIGITS = {"smollm"}
 GGUF but not this field, and would put a space before a number into one token with other spaces."""
 
 
-@dataclass(frozen=True, slots=True)
-class GgufBase:
-    model: "PreTrainedModel"
-    """bfloat16, frozen, on the device it will be tuned on."""
-    tokenizer: "PreTrainedTokenizerBase"
-    end_of_turn: int
-    """The token with which an answer ends, as the chat template has it."""
+class RowEncoder:
+    """Rows as tokens: the prompt as the engine will be served it, the answer as it shall be given."""
 
-    @property
-    def device_name(self) -> str:
-        """What the graphics card calls itself, or "cpu"."""
-        import torch
+    def __init__(self, gguf: Path) -> None:
+        """Read the tokenizer and the chat template of `gguf`.
 
-        device = self.model.device
-        return "cpu" if device.type == "cpu" else torch.cuda.get_device_name(device)
+        Raises:
+            ModelMissing: there is no such file.
+            StorageDamaged: it is no GGUF, or ends too early.
+        """
+        from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
+        from transformers import AutoTokenizer
+
+        pre = field_value(open_gguf(gguf), "tokenizer.ggml.pre")
+        self.tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        if pre in SPLITS_DIGITS:
+            parts = [Digits(individual_digits=True), ByteLevel(add_prefix_space=False)]
+            self.tokenizer.backend_tokenizer.pre_tokenizer = Sequence(parts)
+        self._end_of_turn = find_end_of_turn(self.tokenizer)
 
     def encode(self, row: TuneRow) -> EncodedRow:
-        """The row as the engine will be served it, and the answer it shall give, end of turn included."""
+        """The end of the turn is part of the answer."""
         turns = [{"role": message.role, "content": message.content} for message in row.messages]
         prompt = str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
         ids: list[list[int]] = self.tokenizer([prompt, row.answer], add_special_tokens=False)["input_ids"]
-        return EncodedRow(tuple(ids[0]), (*ids[1], self.end_of_turn))
-
-
-def load_base(gguf: Path, device: str) -> GgufBase:
-    """Takes some ten seconds.
-
-    Raises:
-        ConfigError: a package of the extra `train` is missing.
-        ModelMissing: there is no such file.
-        StorageDamaged: it is no GGUF, or ends too early.
-    """
-    check_extra()
-    import torch
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
-
-    tokenizer = load_tokenizer(gguf)
-    logging.disable_progress_bar()
-    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
-    model.requires_grad_(requires_grad=False)
-    return GgufBase(model.to(device), tokenizer, find_end_of_turn(tokenizer))
-
-
-def load_tokenizer(gguf: Path) -> "PreTrainedTokenizerBase":
-    """The GGUF's tokenizer, with its chat template.
-
-    Raises:
-        ModelMissing: there is no such file.
-        StorageDamaged: it is no GGUF, or ends too early.
-    """
-    from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
-    from transformers import AutoTokenizer
-
-    pre = field_value(open_gguf(gguf), "tokenizer.ggml.pre")
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    if pre in SPLITS_DIGITS:
-        parts = [Digits(individual_digits=True), ByteLevel(add_prefix_space=False)]
-        tokenizer.backend_tokenizer.pre_tokenizer = Sequence(parts)
-    return tokenizer
+        return EncodedRow(tuple(ids[0]), (*ids[1], self._end_of_turn))
 
 
 def find_end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
@@ -94,8 +60,33 @@ def find_end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
     return ids[0] if ids else tokenizer.eos_token_id
 
 
-def pick_device() -> str:
-    """The graphics card, if torch finds one."""
-    import torch
+def load_model(gguf: Path) -> "PreTrainedModel":
+    """The weights in bfloat16, frozen, on the graphics card if torch finds one. Takes some ten seconds.
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    Raises:
+        ModelMissing: there is no such file.
+        StorageDamaged: it is no GGUF, or ends too early.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    _ = open_gguf(gguf)
+    with _quiet():
+        model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
+    model.requires_grad_(requires_grad=False)
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Keep its own bars and advice off stderr, where the progress of the tuning stands."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        logging.enable_progress_bar()

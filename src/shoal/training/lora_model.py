@@ -8,6 +8,7 @@ a processor they halve the time of a step (docs/specialists.md has the figures):
 - The vocabulary's scores are computed for the answer's tokens only, some rows at a time, and never kept.
 """
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from shoal.training.batching import Stream
@@ -37,7 +38,9 @@ def add_pairs(model: "PreTrainedModel", settings: TuneSettings) -> "PeftModel":
     config = LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=list(TARGETS), bias="none")
     config._register_custom_module({torch.nn.Linear: _fused_linear()})  # noqa: SLF001 (documented by peft)
     torch.manual_seed(settings.seed)
-    tuned = get_peft_model(model, config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers in a way the latter gives up
+        tuned = get_peft_model(model, config)
     tuned.train()
     return tuned
 

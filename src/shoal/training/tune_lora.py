@@ -21,7 +21,7 @@ from shoal.training.batching import EncodedRow, plan_batches
 from shoal.training.checkpoint import load_checkpoint, load_result, save_checkpoint, save_result, work_lock
 from shoal.training.extra import check_extra
 from shoal.training.gguf_adapter import write_adapter
-from shoal.training.gguf_base import GgufBase, load_base, pick_device
+from shoal.training.gguf_base import RowEncoder, load_model
 from shoal.training.schedule import Schedule
 from shoal.training.tune_settings import Tuned, TuneProgress, TuneReport, TuneRow, TuneSettings
 from shoal.training.tune_step import Learner
@@ -88,9 +88,8 @@ def _run(
     identity: str,
     progress: TuneReport | None,
 ) -> Mapping[str, Any]:
-    loaded = load_base(base, pick_device())
-    encoded = _encode(rows, loaded, settings)
-    learner = Learner(loaded.model, settings)
+    encoded = _encode(rows, RowEncoder(base), settings)
+    learner = Learner(load_model(base), settings)
     lengths = [len(row) for row in encoded]
     a_pass = len(plan_batches(lengths, settings.batch, (settings.seed, 0)))
     schedule, losses = Schedule(math.ceil(settings.passes * a_pass)), list[float]()
@@ -128,13 +127,13 @@ def _run(
         "steps": schedule.done,
         "seconds": round(schedule.seconds, 1),
         "energy_j": None,
-        "device": loaded.device_name,
+        "device": learner.device,
         "loss": sum(last) / len(last),
     }
 
 
-def _encode(rows: Sequence[TuneRow], loaded: GgufBase, settings: TuneSettings) -> list[EncodedRow]:
-    encoded = [loaded.encode(row) for row in rows]
+def _encode(rows: Sequence[TuneRow], encoder: RowEncoder, settings: TuneSettings) -> list[EncodedRow]:
+    encoded = [encoder.encode(row) for row in rows]
     longest = max(range(len(encoded)), key=lambda at: len(encoded[at]))
     if len(encoded[longest]) > settings.max_tokens:
         raise ConfigError(

@@ -19,7 +19,7 @@ class TuneSettings:
     """Of each LoRA pair: 4.9 MB of adapter for a 135M base at 8, in proportion."""
     alpha: float = 16.0
     """The update is scaled by alpha / rank."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 2.5e-3
     """At its highest; rises over the first steps and then falls to nothing, however many steps there are."""
     passes: float = 3.0
     """Over the rows, at most: the budget may allow fewer."""

@@ -34,11 +34,13 @@ class Learner:
     def __init__(self, model: "PreTrainedModel", settings: TuneSettings) -> None:
         import torch
 
-        self._model = add_pairs(model, settings)
-        self.pairs = pairs(self._model)
+        self.model = add_pairs(model, settings)
+        self.pairs = pairs(self.model)
         self._rate = settings.learning_rate
         self._optimiser = torch.optim.AdamW(self.pairs.values(), lr=self._rate, weight_decay=0.0)
         on_card = model.device.type != "cpu"
+        self.device = torch.cuda.get_device_name(model.device) if on_card else "cpu"
+        """"cpu", or what the graphics card calls itself."""
         self._workers = 1 if on_card else usable_cores()
         self._tokens = GPU_TOKENS if on_card else CPU_TOKENS
 
@@ -116,5 +118,5 @@ class Learner:
     def _piece(self, rows: Sequence[EncodedRow]) -> "tuple[float, list[Tensor]]":
         import torch
 
-        loss = answer_loss(self._model, build_stream(rows))
+        loss = answer_loss(self.model, build_stream(rows))
         return loss.detach().item(), list(torch.autograd.grad(loss, list(self.pairs.values())))
