@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-train lint type bench bench-streaming bench-router bench-cascade bench-serving lock clean
+.PHONY: help demo test test-train lint type bench bench-streaming bench-router bench-cascade bench-serving bench-specialists lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench-router: $(VENV)/dev.stamp ## the router's targets on public data, and its 
 
 bench-cascade: $(VENV)/dev.stamp ## how well rows for the large model are chosen, and whether promises hold; data in DATA
 	$(BIN)/python benchmarks/cascade.py $(DATA) --pictures docs/pictures
+
+bench-specialists: $(VENV)-train/stamp ## quality against size of a specialist: bare, adapter, merged, pruned; rows in ROWS and HELD_OUT, its job in SYSTEM
+	$(VENV)-train/bin/python benchmarks/specialists.py --data $(ROWS) --held-out $(HELD_OUT) --system "$(SYSTEM)" --adapter $(ADAPTER) --prune 4 8
 
 lock: $(VENV)/dev.stamp ## resolve the dependencies anew into requirements/
 	sh requirements/lock.sh $(BIN)/python
