@@ -61,16 +61,10 @@ def find_end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
 
 
 def load_model(gguf: Path) -> "PreTrainedModel":
-    """The weights in bfloat16, frozen, on the graphics card if torch finds one. Takes some ten seconds.
-
-    Raises:
-        ModelMissing: there is no such file.
-        StorageDamaged: it is no GGUF, or ends too early.
-    """
+    """The weights in bfloat16, frozen, on the graphics card if torch finds one. Takes some ten seconds."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    _ = open_gguf(gguf)
     with _quiet():
         model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
     model.requires_grad_(requires_grad=False)

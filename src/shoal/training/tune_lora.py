@@ -22,6 +22,7 @@ from shoal.training.checkpoint import load_checkpoint, load_result, save_checkpo
 from shoal.training.extra import check_extra
 from shoal.training.gguf_adapter import write_adapter
 from shoal.training.gguf_base import RowEncoder, load_model
+from shoal.training.gguf_file import open_gguf
 from shoal.training.schedule import Schedule
 from shoal.training.tune_settings import Tuned, TuneProgress, TuneReport, TuneRow, TuneSettings
 from shoal.training.tune_step import Learner
@@ -52,6 +53,7 @@ def tune(
     check_extra()
     if not rows:
         raise ConfigError("there is nothing to tune on", why="no rows were given")
+    _ = open_gguf(base)
     with work_lock(work):
         identity = _identify(rows, base, settings)
         values = load_result(work, identity)

@@ -90,7 +90,10 @@ class TestTuning:
         assert [each.steps_done for each in told] == list(range(1, len(told) + 1))
 
     def test_the_engine_computes_what_was_tuned(self, smollm2_path: Path, tmp_path: Path) -> None:
-        """Pairs that change a lot. A mistake in the order for rope, scale or names shifts these by nats."""
+        """Pairs that change a lot: a mistake in the order for rope, scale or names shifts these by nats.
+
+        The engine rounds activations to 8 bits, the tuning to bfloat16: a few tenths remain.
+        """
         import torch
 
         from shoal.training.batching import build_stream
@@ -115,7 +118,7 @@ class TestTuning:
             with torch.no_grad():
                 alone = replace(encoded, answer=encoded.answer[:1])
                 ours = answer_loss(learner.model, build_stream([alone])).item()
-            assert math.isclose(-ours, first.logprob, abs_tol=0.15), (text, first)
+            assert math.isclose(-ours, first.logprob, abs_tol=0.4), (text, first)
 
     def test_the_engine_answers_as_it_was_taught(self, adapter: Path, smollm2_path: Path) -> None:
         some = ROWS[::5]
