@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shoal.cli.judgement import forgone
 from shoal.cli.output import AsJson, console, print_json, run_async, seconds, status_style, tokens, usd
 
 if TYPE_CHECKING:
@@ -160,6 +161,8 @@ def _show_totals(out: "Console", totals: "DemoTotals", project: "Project") -> No
         f" · for {totals.nobody} subtasks there is no agent"
     )
     out.print(f"kept local {totals.kept_local:.0%} · flagged {totals.flagged} · {took}")
+    if totals.refused:
+        out.print(forgone(totals.refused, totals.benefit_forgone), style="yellow")
     out.print(f"cost {usd(totals.cost_usd)}: {totals.cost_method}")
     out.print(
         f"large only would have cost {usd(totals.large_only_usd)}: {totals.large_only_method}", style="dim"

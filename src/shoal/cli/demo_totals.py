@@ -45,6 +45,9 @@ class DemoTotals:
     agents: tuple[AgentRow, ...]
     kept_local: float
     flagged: int
+    refused: int
+    """Answers that would have been escalated but for the budget."""
+    benefit_forgone: float | None
     latency_p50_s: float | None
     latency_p95_s: float | None
     cost_usd: float | None
@@ -72,6 +75,8 @@ def add_up(project: "Project", team: "Team", results: Sequence["Result"]) -> Dem
         agents=tuple(_row(name, [s for s in steps if (s.agent or "nobody") == name]) for name in names),
         kept_local=overall.kept_local,
         flagged=overall.flagged,
+        refused=sum(result.totals.refused for result in results),
+        benefit_forgone=add_known(*(result.totals.benefit_forgone for result in results)),
         latency_p50_s=overall.latency_p50_s,
         latency_p95_s=overall.latency_p95_s,
         cost_usd=overall.cost_usd,

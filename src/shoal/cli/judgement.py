@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from shoal.cli.output import usd
+from shoal.core.usage import add_known
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from shoal.core.decision import Signals, Verdict
     from shoal.tracing.record import EscalationRow, RunRecord, StepRow
 
-__all__ = ["show_escalations", "show_judgement"]
+__all__ = ["forgone", "show_escalations", "show_judgement"]
 
 
 def show_judgement(out: "Console", step: "StepRow") -> None:
@@ -34,9 +35,18 @@ def show_judgement(out: "Console", step: "StepRow") -> None:
 
 
 def show_escalations(out: "Console", record: "RunRecord") -> None:
-    """Every call of the large model that was wished for."""
+    """Every call of the large model that was wished for, and what it cost that some were refused."""
     for row in record.escalations:
         out.print(f"escalation of {row.agent} to {row.model}: {_took(row)}", markup=False, soft_wrap=True)
+    if record.refused:
+        benefit = add_known(*(row.benefit for row in record.refused))
+        out.print(forgone(len(record.refused), benefit), style="yellow", soft_wrap=True)
+
+
+def forgone(refused: int, benefit: float | None) -> str:
+    """What a budget cost in quality; `benefit` None = nobody knows."""
+    cost = "what that cost in quality is unknown" if benefit is None else f"about {benefit:.2f} right answers"
+    return f"the budget refused {refused} escalation{'s' if refused > 1 else ''}: {cost}"
 
 
 def _took(row: "EscalationRow") -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shoal.cli import consent
+from shoal.cli.judgement import forgone
 from shoal.cli.output import AsJson, console, print_json, run_async, seconds, status_style, tokens, usd
 
 if TYPE_CHECKING:
@@ -113,11 +114,5 @@ def _show(result: "Result", *, answer: bool) -> None:
     if result.status == "waiting":
         consent.show_waiting(result)
     if result.totals.refused:
-        out.print(_forgone(result), style="yellow")
+        out.print(forgone(result.totals.refused, result.totals.benefit_forgone), style="yellow")
     out.print(f"run {result.run_id[:8]} · shoal trace {result.run_id[:8]}", style="dim")
-
-
-def _forgone(result: "Result") -> str:
-    refused, benefit = result.totals.refused, result.totals.benefit_forgone
-    cost = "what that cost in quality is unknown" if benefit is None else f"about {benefit:.2f} right answers"
-    return f"the budget refused {refused} escalation{'s' if refused > 1 else ''}: {cost}"

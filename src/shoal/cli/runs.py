@@ -1,16 +1,20 @@
 """`shoal runs`: what the ledger says of past runs."""
 
 import datetime as dt
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shoal.cli.judgement import forgone
 from shoal.cli.output import AsJson, console, print_json, seconds, status_style
 
 if TYPE_CHECKING:
     from shoal.tracing.ledger_read import LedgerReader
 
 __all__ = ["open_ledger", "runs"]
+
+DAY_S = 86_400
 
 
 def runs(
@@ -20,7 +24,8 @@ def runs(
     from rich.markup import escape
     from rich.table import Table
 
-    rows = open_ledger().runs(limit=limit)
+    ledger = open_ledger()
+    rows = ledger.runs(limit=limit)
     if as_json:
         print_json(rows)
         return
@@ -32,6 +37,11 @@ def runs(
         request = " ".join(row.input.split())
         table.add_row(row.id[:8], f"{when:%Y-%m-%d %H:%M:%S}", status, took, escape(request[:60]))
     console().print(table)
+    now = time.time()
+    today = ledger.totals(since=now - now % DAY_S).overall
+    if today.refused:
+        text = f"today (UTC) {forgone(today.refused, today.benefit_forgone)}"
+        console().print(text, style="yellow", soft_wrap=True)
 
 
 def open_ledger() -> "LedgerReader":

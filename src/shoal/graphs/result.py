@@ -68,7 +68,7 @@ class Totals:
     output_tokens: int | None
     calls: int
     refused: int
-    """Escalations that the budget did not allow."""
+    """Answers that would have been escalated but for the budget."""
     benefit_forgone: float | None
     """Answers that these would have made right, as far as calibration can tell; None = it cannot."""
     share_local: float | None
@@ -103,7 +103,6 @@ def build_result(
     answered = [step for step in steps if step.status == "accepted"]
     run = record.run
     ending: Literal["done", "flagged"] = "done" if len(answered) == len(steps) else "flagged"
-    refused = [row for row in record.escalations if row.refusal is not None]
     return Result(
         run_id=run.id,
         status="waiting" if consent else ending,
@@ -116,8 +115,8 @@ def build_result(
             input_tokens=_count(call.input_tokens for call in record.calls),
             output_tokens=_count(call.output_tokens for call in record.calls),
             calls=len(record.calls),
-            refused=len(refused),
-            benefit_forgone=add_known(*(row.benefit for row in refused)),
+            refused=len(record.refused),
+            benefit_forgone=add_known(*(row.benefit for row in record.refused)),
             share_local=sum(not step.escalated for step in answered) / len(answered) if answered else None,
         ),
     )

@@ -202,3 +202,13 @@ class RunRecord:
     """In order of being asked for."""
     effects: tuple[EffectRow, ...] = ()
     """In the order of their claims. Unfinished ones are for a person to look at."""
+
+    @property
+    def refused(self) -> tuple[EscalationRow, ...]:
+        """Answers that would have been escalated but for the budget: refused, and nothing granted before."""
+        granted = {row.step_id for row in self.escalations if row.refusal is None}
+        return tuple(
+            row
+            for row in self.escalations
+            if row.refusal is not None and (row.step_id is None or row.step_id not in granted)
+        )

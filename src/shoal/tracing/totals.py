@@ -37,6 +37,10 @@ class AgentTotals:
     step_p50_s: float | None
     """Latency of a step: look-up, calls, repairs and retries together."""
     step_p95_s: float | None
+    refused: int
+    """Answers that would have been escalated but for the budget."""
+    benefit_forgone: float | None
+    """Answers that these would have made right, as far as calibration can tell."""
 
     @property
     def share_local(self) -> float | None:
@@ -55,6 +59,10 @@ class Totals:
 _CALL_SUMS = """count(*), sum(status != 'ok'), sum(input_tokens), sum(output_tokens),
     sum(cost_usd), sum(cost_usd IS NULL), sum(energy_j)"""
 _STEP_SUMS = "count(*), sum(action IS 'accept'), sum(action IS 'accept' AND escalated)"
+_REFUSED = """FROM (SELECT *, asked_at AS started_at FROM escalations) WHERE refusal IS NOT NULL
+    AND (step_id IS NULL OR step_id NOT IN
+         (SELECT step_id FROM escalations WHERE refusal IS NULL AND step_id IS NOT NULL))"""
+"""See `RunRecord.refused`."""
 _FINISHED = "ended_at IS NOT NULL AND agent IS NOT NULL"
 
 
@@ -73,15 +81,16 @@ def read_totals(
     chosen = " AND ".join(conditions)
     steps = f"FROM steps WHERE {chosen} AND {_FINISHED}"
     calls = f"FROM calls WHERE {chosen}"
+    refused = f"{_REFUSED} AND {chosen}"
     names = db.execute(f"SELECT agent {steps} UNION SELECT agent {calls}", values)
     agents = sorted((name for (name,) in names), key=lambda name: (name is None, name))
     return Totals(
-        overall=_add_up(db, None, (steps, calls), values),
+        overall=_add_up(db, None, (steps, calls, refused), values),
         agents=tuple(
             _add_up(
                 db,
                 agent,
-                (f"{steps} AND agent IS :agent", f"{calls} AND agent IS :agent"),
+                tuple(f"{source} AND agent IS :agent" for source in (steps, calls, refused)),
                 {**values, "agent": agent},
             )
             for agent in agents
@@ -95,13 +104,14 @@ def percentile(in_order: Sequence[float], share: float) -> float | None:
 
 
 def _add_up(
-    db: sqlite3.Connection, agent: str | None, sources: tuple[str, str], values: dict[str, Value]
+    db: sqlite3.Connection, agent: str | None, sources: Sequence[str], values: dict[str, Value]
 ) -> AgentTotals:
-    steps, calls = sources
+    steps, calls, refused = sources
     finished, answered, escalated = db.execute(f"SELECT {_STEP_SUMS} {steps}", values).fetchone()
     called, failed, tokens_in, tokens_out, cost, unpriced, energy = db.execute(
         f"SELECT {_CALL_SUMS} {calls}", values
     ).fetchone()
+    wished, forgone = db.execute(f"SELECT count(*), sum(benefit) {refused}", values).fetchone()
     step_s = [
         row[0]
         for row in db.execute(
@@ -125,4 +135,6 @@ def _add_up(
         call_p95_s=percentile(call_s, 0.95),
         step_p50_s=percentile(step_s, 0.5),
         step_p95_s=percentile(step_s, 0.95),
+        refused=wished,
+        benefit_forgone=forgone,
     )

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from shoal import Agent, Team
 from shoal.cli.demo_decisions import decisions
-from shoal.cli.judgement import show_escalations, show_judgement
+from shoal.cli.judgement import forgone, show_escalations, show_judgement
 from shoal.config import load_settings
 from shoal.router.escalation import Budget, Escalation
 from shoal.testing.fixed_router import FixedRouter
@@ -53,6 +53,12 @@ async def test_every_attempt_has_its_signals_threshold_and_reason(record: RunRec
     assert "predicted cost: accept $0, escalate ?, abstain $0" in shown
     assert "escalation of one to big:model: granted" in shown
     assert "refused · the budget of 1 calls a run is used up" in shown
+    assert "the budget refused 1 escalation: what that cost in quality is unknown" in shown
+
+
+def test_what_a_budget_cost() -> None:
+    assert forgone(2, 0.825) == "the budget refused 2 escalations: about 0.82 right answers"
+    assert forgone(1, 0.0) == "the budget refused 1 escalation: about 0.00 right answers"
 
 
 async def test_a_case_of_every_decision(record: RunRecord) -> None:

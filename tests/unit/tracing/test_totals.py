@@ -4,7 +4,8 @@ import pytest
 
 from shoal.core.decision import Action
 from shoal.tracing.ledger import Ledger
-from shoal.tracing.record import CallRow, CallStatus, RunRow, StepRow, new_id
+from shoal.tracing.record import CallRow, CallStatus, EscalationRow, RunRow, StepRow, new_id
+from shoal.tracing.spending import Refusal
 from shoal.tracing.totals import percentile
 
 
@@ -88,6 +89,43 @@ async def test_runs_and_times_can_be_chosen(ledger: Ledger) -> None:
     assert ledger.totals(since=150.0).overall.calls == 5
     assert ledger.totals(run_ids=["a"], since=150.0).overall.calls == 0
     assert ledger.totals(run_ids=[]).agents == ()
+
+
+async def wish(
+    ledger: Ledger, run_id: str, step: str | None, *, benefit: float | None, granted: bool = False
+) -> None:
+    row = EscalationRow(
+        id=new_id(),
+        run_id=run_id,
+        step_id=None if step is None else run_id + step,
+        agent="reader" if step != "4" else "writer",
+        model="e:large",
+        asked_at=100.0 if run_id == "a" else 200.0,
+        expires_at=300.0,
+        benefit=benefit,
+    )
+    await ledger.reserve_escalation(row, lambda _: None if granted else Refusal(reason="used up"))
+
+
+async def test_what_a_budget_cost_is_summed_by_agent_run_and_time(ledger: Ledger) -> None:
+    for run in ("a", "b"):
+        await fill(ledger, run, started_at=100.0 if run == "a" else 200.0)
+    await wish(ledger, "a", "1", benefit=0.5)
+    await wish(ledger, "a", None, benefit=0.25)
+    await wish(ledger, "a", "2", benefit=0.5, granted=True)
+    await wish(ledger, "a", "2", benefit=0.5)  # a repair of the large model's own answer
+    await wish(ledger, "b", "4", benefit=None)
+
+    totals = ledger.totals()
+    reader, writer, nobody = totals.agents
+
+    assert (totals.overall.refused, totals.overall.benefit_forgone) == (3, 0.75)
+    assert (reader.refused, reader.benefit_forgone) == (2, 0.75)
+    assert (writer.refused, writer.benefit_forgone) == (1, None), "what is unknown is not 0"
+    assert (nobody.refused, nobody.benefit_forgone) == (0, None)
+    later = ledger.totals(since=150.0).overall
+    assert (later.refused, later.benefit_forgone) == (1, None)
+    assert ledger.totals(run_ids=["a"]).overall.refused == len(ledger.run("a").refused) == 2
 
 
 @pytest.mark.parametrize(
