@@ -40,7 +40,10 @@ class Foresight:
             return None
         assert not callable(agent.model), "AgentSpec turns functions into models"
         try:
-            info = await (await runtime.model(agent.model)).describe()
+            info = await (await runtime.model(agent.model, agent.specialist)).describe()
         except ModelError:
             return None  # the attempt will say what is wrong with it
-        return verdict if self.policy.speaks_for(agent.name, info.digest) else None
+        digest = info.digest
+        if agent.specialist is not None and agent.specialist.adapter is not None:
+            digest = f"{digest}+{agent.specialist.digest}"  # as its answers say it
+        return verdict if self.policy.speaks_for(agent.name, digest) else None
