@@ -43,6 +43,7 @@ bench-router: $(VENV)/dev.stamp ## the router's targets on public data, and its 
 
 bench-cascade: $(VENV)/dev.stamp ## how well rows for the large model are chosen, and whether promises hold; data in DATA
 	$(BIN)/python benchmarks/cascade.py $(DATA) --pictures docs/pictures
+	$(BIN)/python benchmarks/cascade_foresight.py $(DATA)
 
 bench-specialists: $(VENV)-train/stamp ## quality against size of a specialist: bare, adapter, merged, pruned; rows in ROWS and HELD_OUT, its job in SYSTEM
 	$(VENV)-train/bin/python benchmarks/specialists.py --data $(ROWS) --held-out $(HELD_OUT) --system "$(SYSTEM)" --adapter $(ADAPTER) --prune 4 8
