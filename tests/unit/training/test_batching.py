@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shoal.training.batching import EncodedRow, build_stream, plan_batches, split_batch
 
+BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine breaks no law."""
 tokens = st.lists(st.integers(1, 99), min_size=1, max_size=30)
 
 
@@ -17,6 +19,7 @@ def encode(prompt: list[int], answer: list[int]) -> EncodedRow:
 rows = st.lists(st.builds(encode, tokens, tokens), min_size=1, max_size=40)
 
 
+@BUSY
 @given(st.lists(st.integers(2, 300), min_size=1, max_size=500), st.integers(1, 40), st.integers(0, 3))
 def test_a_pass_reads_every_row_once(lengths: list[int], batch: int, seed: int) -> None:
     batches = plan_batches(lengths, batch, (seed, 0))
@@ -33,6 +36,7 @@ def test_passes_differ_and_a_batch_holds_rows_of_similar_length() -> None:
     assert padded < 1.1 * sum(lengths)
 
 
+@BUSY
 @given(rows, st.integers(20, 400), st.integers(1, 4))
 def test_pieces_hold_every_row_and_are_about_as_large_as_allowed(
     given: list[EncodedRow], most: int, parts: int
@@ -51,6 +55,7 @@ def test_equal_rows_are_shared_out_evenly() -> None:
     assert [len(piece) for piece in split_batch(given, 30, 2)] == [8, 8, 8, 8]
 
 
+@BUSY
 @given(rows)
 def test_a_stream_says_what_each_row_says_alone(given: list[EncodedRow]) -> None:
     stream = build_stream(given)

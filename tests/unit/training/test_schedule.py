@@ -3,10 +3,13 @@
 from dataclasses import asdict
 from itertools import cycle
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shoal.training.schedule import Schedule
+
+BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine breaks no law."""
 
 
 def run(schedule: Schedule, seconds: list[float]) -> list[float]:
@@ -19,6 +22,7 @@ def run(schedule: Schedule, seconds: list[float]) -> list[float]:
     raise AssertionError("a cycle never ends")
 
 
+@BUSY
 @given(
     st.integers(1, 400),
     st.one_of(st.none(), st.floats(1, 500)),
