@@ -1,24 +1,19 @@
-"""A real Ollama of our own, and LoRA adapters for SmolLM2-135M (random, but they change its answers)."""
+"""A real Ollama of our own."""
 
 import asyncio
 import os
 import shutil
 import socket
-import struct
 import subprocess
 import time
 from collections.abc import Generator
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
 
 from shoal.models.ollama_library import OllamaLibrary
 
-HIDDEN, RANK = 576, 4
-STRING, FLOAT32_VALUE, F32_TENSOR = 8, 6, 0
-"""Type codes of the GGUF format."""
 START_S = 30.0
 
 
@@ -66,42 +61,3 @@ async def _push(url: str, gguf: Path) -> None:
     library = OllamaLibrary(url)
     await library.push("smollm2:135m", gguf)
     await library.aclose()
-
-
-@pytest.fixture(scope="session")
-def lora_paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("lora")
-    return {name: _write_lora(folder / f"{name}.gguf", seed) for name, seed in (("red", 1), ("blue", 2))}
-
-
-def _write_lora(path: Path, seed: int) -> Path:
-    rng = np.random.default_rng(seed)
-    tensors = {
-        "blk.0.attn_q.weight.lora_a": rng.standard_normal((RANK, HIDDEN), np.float32),
-        "blk.0.attn_q.weight.lora_b": rng.standard_normal((HIDDEN, RANK), np.float32),
-    }
-    values = {
-        "general.type": "adapter",
-        "general.architecture": "llama",
-        "adapter.type": "lora",
-        "adapter.lora.alpha": float(RANK),
-    }
-    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(values))
-    for key, value in values.items():
-        head += _string(key)
-        if isinstance(value, str):
-            head += struct.pack("<I", STRING) + _string(value)
-        else:
-            head += struct.pack("<If", FLOAT32_VALUE, value)
-    offset = 0
-    for name, array in tensors.items():
-        rows, columns = array.shape
-        head += _string(name) + struct.pack("<IQQIQ", 2, columns, rows, F32_TENSOR, offset)
-        offset += array.nbytes  # a multiple of the alignment, 32
-    data = b"".join(array.tobytes() for array in tensors.values())
-    path.write_bytes(head + bytes(-len(head) % 32) + data)
-    return path
-
-
-def _string(text: str) -> bytes:
-    return struct.pack("<Q", len(text)) + text.encode()

@@ -12,12 +12,14 @@ from shoal.cli.figures import print_notes
 from shoal.cli.output import AsJson, console, print_json, run_async, seconds, tokens, usd
 
 if TYPE_CHECKING:
+    from shoal.agents import Agent
     from shoal.evaluation.agent import Evaluation, Progress
+    from shoal.project import Project
 
 __all__ = ["agent", "answering", "print_scores"]
 
 
-def agent(
+def agent(  # noqa: PLR0913 (the options of a verb)
     name: Annotated[str, typer.Argument(metavar="AGENT", help="One of the project's agents.")],
     *,
     test: Annotated[
@@ -27,6 +29,10 @@ def agent(
         ),
     ],
     model: Annotated[str | None, typer.Option(help="Another model or alias than the agent's.")] = None,
+    specialist: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBER|none", help="A version of its own, or none; without: the live one."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first rows.")] = None,
     predictions: Annotated[Path | None, typer.Option(help="Write one JSON row per test row here.")] = None,
     as_json: AsJson = False,
@@ -39,8 +45,7 @@ def agent(
     from shoal.runtime import LocalRuntime
 
     project = open_project()
-    asked = project.specialised(project.agent(name))
-    asked = asked if model is None else asked.asking(model)
+    asked = _asked(project, name, model, specialist)
     rows = load_rows(test)
     chosen = rows[:limit]
     if predictions is not None:
@@ -68,6 +73,29 @@ def agent(
         print_scores(figures)
 
 
+def _asked(project: "Project", name: str, model: str | None, specialist: str | None) -> "Agent[Any]":
+    """The agent as it is to be measured."""
+    from dataclasses import replace
+
+    from shoal.core.errors import ConfigError, UnknownName
+    from shoal.specialists.version import open_version
+
+    agent = project.agent(name)
+    if specialist is None:
+        return project.specialised(agent) if model is None else agent.asking(model)
+    if model is not None:
+        raise ConfigError(
+            "a specialist answers on its own base, not on another model",
+            mend="leave --model or --specialist out",
+        )
+    if specialist == "none":
+        return agent
+    numbers = [str(number) for number in project.specialists.numbers(name)]
+    if specialist not in numbers:
+        raise UnknownName(f"version of {name}", specialist, [*numbers, "none"])
+    return replace(agent, specialist=open_version(project.specialists.path(name, int(specialist))))
+
+
 @contextmanager
 def answering(title: str) -> "Generator[Progress]":
     """A bar on standard error: rows answered, and the time left."""
@@ -85,7 +113,8 @@ def print_scores(figures: dict[str, Any]) -> None:
 
     out, around = console(), figures["intervals"]
     digest = f" · {figures['digest'][-12:]}" if figures["digest"] else ""
-    out.print(f"{figures['agent']} · {figures['model']}{digest} · {figures['rows']} rows", style="bold")
+    whom = figures["specialist"] or figures["agent"]
+    out.print(f"{whom} · {figures['model']}{digest} · {figures['rows']} rows", style="bold")
     table = Table("", "value", "95 %", box=None, pad_edge=False)
     for name in ("exact_match", "field_f1", "valid_output", "confidence_auroc"):
         table.add_row(name, _share(figures[name]), _range(around[name]))

@@ -25,6 +25,7 @@ from shoal.cli import (
     router,
     run,
     runs,
+    specialise,
     specialists,
     trace,
 )
@@ -49,6 +50,7 @@ app.add_typer(index.app, name="index", help="Add documents, look passages up, ve
 app.add_typer(router.app, name="router", help="Fit the router, ask why it decides so, correct it.")
 app.add_typer(evaluate.app, name="eval", help="Learn from some rows, measure on others.")
 app.command("calibrate")(calibrate.calibrate)
+app.command("specialise")(specialise.specialise)
 app.command("specialists")(specialists.specialists)
 app.command("promote")(specialists.promote)
 app.command("rollback")(specialists.rollback)

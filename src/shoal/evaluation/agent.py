@@ -80,6 +80,8 @@ class Confidence:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     agent: str
+    specialist: str | None
+    """Key of the version that answered; None = the model alone."""
     model: str
     digest: str | None
     """Of what answered; None = the engine does not say."""
@@ -101,6 +103,7 @@ class Evaluation:
         around = {name: (score.low, score.high) for name, score in named.items()}
         return {
             "agent": self.agent,
+            "specialist": self.specialist,
             "model": self.model,
             "digest": self.digest,
             "rows": len(self.answers),
@@ -245,6 +248,7 @@ def _evaluation(
     latencies = sorted(answer.latency_ms for answer in answers)
     return Evaluation(
         agent=agent.name,
+        specialist=agent.specialist.key if agent.specialist else None,
         model=done[0][1].model,
         digest=next(iter(digests), None),
         scores=summarise([answer.score for answer in answers]),

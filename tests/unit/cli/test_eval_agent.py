@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
+
+from shoal.cli.main import app
+from shoal.core.errors import ShoalError
 
 Shoal = Callable[..., "subprocess.CompletedProcess[str]"]
 WRITER = """
@@ -45,6 +49,7 @@ def test_the_figures_and_a_prediction_a_row(project: Path, shoal: Shoal) -> None
     assert {"tokens", "cost", "energy", "rows", "model", "digest", "confidence_auroc"} <= set(figures)
     for low, high in (figures["intervals"][name] for name in ("exact_match", "field_f1", "valid_output")):
         assert 0 <= low <= high <= 1
+    assert figures["specialist"] is None
     assert any("does not allow" in note and "rows 3" in note for note in figures["notes"])
     out = [json.loads(line) for line in (project / "out.jsonl").read_text().splitlines()]
     assert [row["exact"] for row in out] == [True, False, False]
@@ -52,6 +57,7 @@ def test_the_figures_and_a_prediction_a_row(project: Path, shoal: Shoal) -> None
     assert "exact_match" in shoal("eval", "agent", "orders", "--test", "rows.jsonl", "--limit", "1").stdout
 
 
+@pytest.mark.usefixtures("fresh_imports")
 @pytest.mark.parametrize(
     ("args", "why"),
     [
@@ -60,15 +66,20 @@ def test_the_figures_and_a_prediction_a_row(project: Path, shoal: Shoal) -> None
         (["orders", "--test", "bad.jsonl"], "bad.jsonl, line 2 is not JSON"),
         (["orders", "--test", "rows.jsonl", "--model", "embedded:none.gguf"], "there is no file"),
         (["orders", "--test", "rows.jsonl", "--model", "tiny"], "tiny"),
+        (["orders", "--test", "rows.jsonl", "--specialist", "3"], 'no version of orders is called "3"'),
+        (["orders", "--test", "rows.jsonl", "--specialist", "none", "--model", "tiny"], "leave --model"),
         (["orders", "--test", "rows.jsonl", "--predictions", "absent/out.jsonl"], "cannot write"),
     ],
 )
-def test_errors_say_what_and_where(project: Path, shoal: Shoal, args: list[str], why: str) -> None:
+def test_errors_say_what_and_where(
+    project: Path, monkeypatch: pytest.MonkeyPatch, args: list[str], why: str
+) -> None:
+    monkeypatch.chdir(project)
     orders(project)
     (project / "bad.jsonl").write_text('{"input": "a", "expected": 1}\n{\n')
-    done = shoal("eval", "agent", *args, "--json")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert why in done.stderr
+    done = CliRunner().invoke(app, ["eval", "agent", *args, "--json"])
+    assert isinstance(done.exception, ShoalError)
+    assert why in str(done.exception)
 
 
 @pytest.mark.live

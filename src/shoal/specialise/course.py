@@ -1,0 +1,286 @@
+"""The steps from rows to a version, each leaving its result for the next call.
+
+The rows held out are neither learnt from nor chosen by; they alone decide about the gate.
+"""
+
+import asyncio
+import json
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from shoal.agents import Agent, prompt_digest, schema_digest
+from shoal.agents.prompt import build_messages
+from shoal.agents.row import Row
+from shoal.core.file_digest import hash_file
+from shoal.evaluation.agent import evaluate_agent
+from shoal.evaluation.extraction import RowScore, Scores, summarise
+from shoal.evaluation.paired import judge_gate
+from shoal.project import Project
+from shoal.router.escalation import Policy
+from shoal.runtime import LocalRuntime
+from shoal.specialise.report import Progress, Provenance, SpecialiseReport, Stage, Step
+from shoal.specialists import DataRecord, Draft, Gate, Score, Specialist, TuningRecord, Version
+from shoal.training.curate import curate
+from shoal.training.splitting import Split, split
+from shoal.training.stage_store import StageStore, digest_of
+from shoal.training.tune_settings import Tuned, TuneProgress, TuneReport, TuneRow, TuneSettings
+
+__all__ = ["Course", "Used"]
+
+BASE_ROWS = 30
+"""Held-out rows that the untuned base is asked: it is slow where it does not know when to stop, and as much
+worse as a few rows can show."""
+EXAMPLES, EXAMPLE_CHARS = 40, 500
+"""Inputs by which the router learns what is the agent's, and how long they may be."""
+SAY_WHY = "Say why, in one sentence, instead of the answer."
+NOT_LEARNT = {"budget_minutes", "checkpoint_every_s"}
+"""Settings that may change while a tuning goes on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """What the rows became."""
+
+    parts: Split
+    digest: str
+    """Of the rows as they came in."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """The making of one specialist. Its folder is this process's alone."""
+
+    agent: Agent[Any]
+    base: str
+    weights: Path
+    """Of the base, GGUF."""
+    base_digest: str
+    system: str
+    tuning: TuneSettings
+    provenance: Provenance
+    project: Project
+    runtime: LocalRuntime
+    store: StageStore
+    tell: Progress
+
+    def prepare(self, rows: Sequence[Row], held_out: Sequence[Row]) -> Used:
+        """Curate and split. Takes seconds, so it is done in every call and not kept.
+
+        Raises:
+            InputError: too few rows are left, or all want the same answer.
+            StorageError: the report cannot be written.
+        """
+        curated = curate(rows, self.agent, test=held_out)
+        if held_out:
+            parts = Split(train=curated.rows, gate=tuple(held_out), groups=0)
+        else:
+            parts = split(curated.rows, seed=self.tuning.seed)
+        used = self.take(parts.train, parts.gate)
+        notes = (*curated.report.lines(), *([parts.note] if parts.note else []))
+        recipe = {name: value for name, value in asdict(self.tuning).items() if name not in NOT_LEARNT}
+        lessons = _contents(parts.train)
+        if not self.store.begin(digest_of(lessons, self.base_digest, self.system, recipe)):
+            notes += ("the rows, the recipe or the base changed since the last call: it was begun anew",)
+        self.store.save("curation", used.digest, curated.report.as_json())
+        for note in notes:
+            self.tell(Step(stage="curate", text=note))
+        return replace(used, digest=digest_of(_contents(rows), _contents(held_out)), notes=notes)
+
+    def take(self, rows: Sequence[Row], held_out: Sequence[Row]) -> Used:
+        """Rows as they are."""
+        text = f"{len(rows)} rows to learn from, {len(held_out)} held out"
+        self.tell(Step(stage="curate", text=text))
+        return Used(
+            parts=Split(train=tuple(rows), gate=tuple(held_out), groups=0),
+            digest=digest_of(_contents(rows), _contents(held_out)),
+        )
+
+    async def tune(
+        self, used: Used, tune: Callable[[Sequence[TuneRow], Path, Path, TuneSettings, TuneReport], Tuned]
+    ) -> Tuned:
+        """In a thread. Cancelled, it ends within a step, and its last checkpoint stays.
+
+        Raises:
+            ShoalError: what the tuning raises.
+        """
+        stopped = threading.Event()
+
+        def show(at: TuneProgress) -> None:
+            if stopped.is_set():
+                raise _StoppedError
+            self.tell(
+                Step(stage="tune", done=at.steps_done, total=at.steps_planned, seconds_left=at.seconds_left)
+            )
+
+        lessons = [lesson for row in used.parts.train for lesson in self._lessons(row)]
+        work = asyncio.ensure_future(
+            asyncio.to_thread(tune, lessons, self.weights, self.store.folder / "tuning", self.tuning, show)
+        )
+        try:
+            tuned = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            stopped.set()
+            with suppress(_StoppedError):
+                await work
+            raise
+        text = f"{tuned.steps} steps in {tuned.seconds / 60:.1f} minutes on {tuned.device}"
+        self.tell(Step(stage="tune", text=text))
+        return tuned
+
+    async def admit(self, used: Used, tuned: Tuned) -> SpecialiseReport:
+        """Evaluate, gate, register; live if it passes.
+
+        Raises:
+            ShoalError: what evaluation and registry raise.
+        """
+        digest = await asyncio.to_thread(hash_file, tuned.adapter)
+        version = self._registered(digest, used.digest)
+        if version is None:
+            candidate = self._candidate(tuned.adapter, digest)
+            scores = await self._ask("evaluate", candidate, used.parts.gate)
+            gate = await self._judge(scores, used.parts.gate)
+            version = self._register(used, tuned, scores, gate)
+        return self._report(version, used.notes)
+
+    def _lessons(self, row: Row) -> Iterator[TuneRow]:
+        """As it will be asked, and what it shall say; JSON laid out as the engine's grammar does it.
+
+        A rationale is a second thing to say, under a prompt of its own, so that it costs nothing when serving
+        (Hsieh et al. 2023, "Distilling Step-by-Step!").
+        """
+        asked = self._candidate(self.weights, "")
+        system, user = build_messages(asked, row.input, (), self.agent.schema)
+        answer = row.expected
+        if self.agent.output is not str:
+            answer = json.dumps(answer, ensure_ascii=False)
+        yield TuneRow(messages=(system, user), answer=answer)
+        if row.rationale is not None:
+            why = replace(system, content=f"{system.content}\n{SAY_WHY}")
+            yield TuneRow(messages=(why, user), answer=row.rationale)
+
+    def _candidate(self, adapter: Path, digest: str) -> Agent[Any]:
+        """The agent as it would be with this adapter."""
+        specialist = Specialist(
+            key=f"{self.agent.name}@new",
+            system=self.system,
+            adapter=adapter,
+            base=self.base,
+            base_digest=self.base_digest,
+            digest=digest,
+        )
+        return replace(self.agent, specialist=specialist)
+
+    async def _ask(self, stage: Stage, agent: Agent[Any], rows: Sequence[Row]) -> list[RowScore]:
+        """Scores of an agent's answers, kept for the next call."""
+        asked = (prompt_digest(agent), schema_digest(agent), str(agent.model), self.base_digest)
+        made_from = digest_of(asked, _contents(rows))
+        kept = self.store.load(stage, made_from)
+        if kept is None:
+            found = await evaluate_agent(
+                agent,
+                rows,
+                self.runtime,
+                Policy(self.project.settings.escalation),
+                progress=lambda done, total: self.tell(Step(stage=stage, done=done, total=total)),
+            )
+            for note in found.notes:
+                self.tell(Step(stage=stage, text=note))
+            kept = [asdict(answer.score) for answer in found.answers]
+            self.store.save(stage, made_from, kept)
+        scores = _ROW_SCORES.validate_python(kept)
+        summary = summarise(scores)
+        whom = agent.specialist.key if agent.specialist else "without a specialist"
+        shown = f"field F1 {summary.field_f1.value:.3f}, exact {summary.exact_match.value:.3f}"
+        self.tell(Step(stage=stage, text=f"{whom}: {shown}, on {len(scores)} held-out rows"))
+        return scores
+
+    async def _judge(self, new: Sequence[RowScore], rows: Sequence[Row]) -> Gate:
+        live = self.project.specialists.specialist(self.agent.name)
+        if live is None:
+            against = f"{self.base} without tuning"
+            agent, asked = self.agent.asking(self.base), rows[:BASE_ROWS]
+        else:
+            against, agent, asked = live.key, replace(self.agent, specialist=live), rows
+        gate = judge_gate(new, await self._ask("compare", agent, asked), against=against)
+        for reason in gate.reasons:
+            self.tell(Step(stage="gate", text=reason))
+        return gate
+
+    def _registered(self, adapter_digest: str, data_digest: str) -> Version | None:
+        """The version that an earlier call made of the very same."""
+        versions = self.project.specialists.versions(self.agent.name)
+        wanted = (adapter_digest, data_digest)
+        return next((one for one in versions if (one.adapter_digest, one.data.digest) == wanted), None)
+
+    def _register(self, used: Used, tuned: Tuned, scores: Sequence[RowScore], gate: Gate) -> Version:
+        draft = Draft(
+            base=self.base,
+            base_digest=self.base_digest,
+            system=self.system,
+            data=DataRecord(
+                digest=used.digest,
+                rows=len(used.parts.train),
+                held_out=len(used.parts.gate),
+                licence=self.provenance.licence,
+                source=self.provenance.source,
+            ),
+            tuning=TuningRecord(
+                settings=asdict(tuned.settings),
+                steps=tuned.steps,
+                seconds=tuned.seconds,
+                device=tuned.device,
+                energy_j=tuned.energy_j,
+            ),
+            scores=_scores(summarise(scores)),
+            gate=gate,
+            notes="\n".join(f"- {note}" for note in used.notes),
+        )
+        texts = [row.input for row in used.parts.train if len(row.input) <= EXAMPLE_CHARS]
+        draw = random.Random(self.tuning.seed)  # noqa: S311 (nobody is to be surprised)
+        examples = draw.sample(texts, min(EXAMPLES, len(texts)))
+        registry = self.project.specialists
+        version = registry.add(self.agent.name, draft, tuned.adapter, examples=examples)
+        if gate.passed:
+            registry.promote(self.agent.name, version.number)
+        return version
+
+    def _report(self, version: Version, notes: tuple[str, ...]) -> SpecialiseReport:
+        registry = self.project.specialists
+        live = registry.live(self.agent.name)
+        is_live = live is not None and live.number == version.number
+        if is_live and self.project.specialised(self.agent).specialist is None:
+            mend = f'Agent("{self.agent.name}", model="{self.base}", ...)'
+            notes += (f"{self.agent.name} asks another model, so nothing changes for it yet: {mend}",)
+        folder = registry.path(self.agent.name, version.number)
+        return SpecialiseReport(version=version, is_live=is_live, folder=folder, notes=notes)
+
+
+class _StoppedError(Exception):
+    """Ends the tuning's thread; nobody sees it."""
+
+
+def _contents(rows: Sequence[Row]) -> list[tuple[str, Any, str | None]]:
+    return [(row.input, row.expected, row.rationale) for row in rows]
+
+
+def _scores(found: Scores) -> dict[str, Score]:
+    named = {
+        "field_f1": found.field_f1,
+        "exact_match": found.exact_match,
+        "valid_output": found.valid_output,
+        **{f"{name}_f1": field.f1 for name, field in found.by_field.items() if name},
+    }
+    return {
+        name: Score(value=one.value, low=one.low, high=one.high, rows=one.rows) for name, one in named.items()
+    }
+
+
+_ROW_SCORES: TypeAdapter[list[RowScore]] = TypeAdapter(list[RowScore])
