@@ -22,6 +22,8 @@ __all__ = ["Learner"]
 
 CPU_TOKENS, GPU_TOKENS = 2048, 32_768
 """Computed together by one core, or by the card."""
+PIECES_A_CORE = 2
+"""A core that something else keeps busy leaves its second piece to the others."""
 CLIP = 1.0
 """Longest gradient: a row that is wrong in every token must not undo the others' work."""
 OUT_OF_MEMORY = "allocate memory"
@@ -100,7 +102,8 @@ class Learner:
         """Summed over pieces in their order, whichever ends first: float sums depend on it."""
         import torch
 
-        pieces = list(split_batch(rows, self._tokens, self._workers))
+        least = self._workers * PIECES_A_CORE if self._workers > 1 else 1
+        pieces = split_batch(rows, self._tokens, least)
         before = torch.get_num_threads()
         if self._workers > 1:
             torch.set_num_threads(1)
