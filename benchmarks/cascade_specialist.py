@@ -105,6 +105,7 @@ async def main() -> None:
         examples=[(row.input, row.expected) for row in shown[:: len(shown) // SHOWN][:SHOWN]],
         checks=[says_words_of_the_command],
         max_tokens=256,
+        timeout_s=1_800,  # on a busy machine an answer that comes late is not a wrong one
         specialist=None if options.adapter == "none" else trained(Path(options.adapter), options.system),
     )
     attempts = await label(agent, rows)
