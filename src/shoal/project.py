@@ -75,19 +75,26 @@ class Project:
             StorageDamaged: the live version is not what was written.
         """
         live = self.specialists.specialist(agent.name)
-        return replace(agent, specialist=live) if live and self.uses(agent, live) else agent
+        return agent if live is None else replace(agent, specialist=self.served(agent, live))
 
-    def uses(self, agent: Agent[Any], specialist: Specialist) -> bool:
-        """Whether the agent's model is, or can be, the one the specialist was trained on."""
+    def served(self, agent: Agent[Any], trained: Specialist) -> Specialist | None:
+        """What was trained for an agent, as the agent's model serves it; None = it is another model's.
+
+        The base itself is asked for the adapter. An Ollama with the same base has the two merged, as a model
+        of its own that `shoal promote` makes.
+        """
         if not isinstance(agent.model, str):
-            return False
-        alias = self.settings.models.get(agent.model, agent.model)
-        if isinstance(alias, str):
-            return alias == specialist.base
-        # Its base decides the engine, also where an Ollama answers.
-        return (
-            self.settings.engine in ("auto", "embedded") and f"embedded:{alias.embedded}" == specialist.base
-        )
+            return None
+        name = alias = self.settings.models.get(agent.model, agent.model)
+        if not isinstance(alias, str):
+            # Of an alias for several engines, what was trained takes its own, also where an Ollama answers.
+            engine = "embedded" if self.settings.engine == "auto" else self.settings.engine
+            name = f"{engine}:{getattr(alias, engine)}"
+        if name == trained.base:
+            return trained
+        if name == trained.base.replace("embedded:", "ollama:", 1):
+            return replace(trained, base=f"ollama:shoal-{trained.key.replace('@', ':')}", adapter=None)
+        return None
 
     @property
     def examples(self) -> Path:

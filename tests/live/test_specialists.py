@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from shoal.cli.merged import push_merged
 from shoal.core.chat import ChatDelta, ChatRequest, ChatResponse, Message, complete
 from shoal.core.errors import ConfigError, RequestRefused
 from shoal.core.file_digest import hash_file
 from shoal.models.embedded import EmbeddedModel, EngineSettings
 from shoal.project import Project, open_project
+from shoal.runtime import LocalRuntime
 from shoal.specialists import DataRecord, Draft, Gate, Registry, TuningRecord
+from shoal.testing.fake_ollama import FakeOllama
 
 pytestmark = [pytest.mark.live, pytest.mark.usefixtures("fresh_imports")]
 
@@ -149,3 +152,21 @@ async def test_ten_adapters_share_the_context_of_the_slots_that_work(
     assert all(answer.usage.output_tokens for answer in answers)
     assert {answer.text for answer in answers} == {answers[0].text}
     await model.aclose()
+
+
+@pytest.mark.train
+async def test_for_ollama_base_and_adapter_become_one_model(project: Project) -> None:
+    async with FakeOllama([]) as server:
+        (project.root / "shoal.toml").write_text(f"{TOML.replace('http://127.0.0.1:9', server.url)}")
+        here = open_project(project.root, engine="ollama")
+        trained = here.specialists.check("red", 1)
+        served = here.served(here.agent("red"), trained)
+        assert served is not None
+        assert (served.base, served.adapter) == ("ollama:shoal-red:1", None)
+        runtime = LocalRuntime(here.settings)
+        try:
+            await push_merged(runtime, trained, served)
+            (stored,) = await runtime.ollama_library.list()
+            assert stored.name == "shoal-red:1"
+        finally:
+            await runtime.aclose()

@@ -155,7 +155,7 @@ def trained(root: Path) -> Registry:
         '[models]\nsame = "embedded:small.gguf"\nother = "embedded:large.gguf"\n'
         '[models.either]\nembedded = "small.gguf"\nollama = "small"\n'
     )
-    models = {"a": "same", "b": "either", "c": "other", "d": "embedded:small.gguf", "e": "ollama:small"}
+    models = {"a": "same", "b": "either", "c": "other", "d": "embedded:small.gguf", "e": "ollama:small.gguf"}
     registry = Registry(root / "specialists")
     adapter = root / "trained.gguf"
     adapter.write_bytes(b"GGUF of no matter")
@@ -176,14 +176,15 @@ def trained(root: Path) -> Registry:
 
 
 def test_an_agent_has_its_live_specialist_where_its_model_is_the_base(root: Path, trained: Registry) -> None:
-    def specialists(engine: str | None) -> dict[str, str]:
+    def asked(engine: str | None) -> dict[str, object]:
         agents = open_project(root, engine=engine).team().agents.values()
-        return {agent.name: agent.specialist.key for agent in agents if agent.specialist}
+        return {agent.name: agent.asked for agent in agents if agent.specialist}
 
-    assert specialists(None) == {"a": "a@1", "b": "b@1", "d": "d@1"}
-    assert specialists("ollama") == {"a": "a@1", "d": "d@1"}
+    base, merged = "embedded:small.gguf", "ollama:shoal-e:1"
+    assert asked(None) == {"a": base, "b": base, "d": base, "e": merged}
+    assert asked("ollama") == {"a": base, "d": base, "e": merged}
     trained.rollback("a")
-    assert specialists(None) == {"b": "b@1", "d": "d@1"}
+    assert asked(None) == {"b": base, "d": base, "e": merged}
     assert all(agent.specialist is None for agent in open_project(root).agents)
 
 

@@ -91,6 +91,11 @@ class AgentSpec(Generic[OutputT]):
     def adapter(self) -> TypeAdapter[OutputT]:
         return _adapter(self.output)
 
+    @property
+    def asked(self) -> "str | ChatModel | Callable[..., Any]":
+        """The model that answers: the specialist's, else its own."""
+        return self.specialist.base if self.specialist else self.model
+
     def asking(self, model: "str | ChatModel") -> Self:
         """The same agent on another model, and so without what was trained for it on its own."""
         return replace(self, model=model, specialist=None)

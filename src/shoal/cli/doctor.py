@@ -6,15 +6,17 @@ import shutil
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
 from shoal.cli.output import AsJson, console, megabytes, print_json, run_async
 
 if TYPE_CHECKING:
+    from shoal.agents import Agent
     from shoal.project import Project
     from shoal.runtime import LocalRuntime
+    from shoal.specialists import Specialist
 
 __all__ = ["Finding", "doctor"]
 
@@ -182,42 +184,46 @@ async def _check_models(project: "Project", runtime: "LocalRuntime") -> list[Fin
 
 async def _check_specialists(project: "Project", runtime: "LocalRuntime") -> list[Finding]:
     """Which agents have one live, on which base, and whether it is asked."""
-    import asyncio
-
-    from shoal.core.errors import ModelMissing, ShoalError
-    from shoal.core.file_digest import hash_file
-    from shoal.engines import wrong_base
+    from shoal.core.errors import ShoalError
 
     findings: list[Finding] = []
     for agent in project.agents:
         try:
             live = project.specialists.specialist(agent.name)
-            if live is None:
-                continue
-            if not project.uses(agent, live):
-                model = agent.model if isinstance(agent.model, str) else getattr(agent.model, "name", "?")
-                findings.append(_unused(agent.name, model, live.key, live.base))
-                continue
-            weights = runtime.weights(await runtime.resolve(live.base))
-            digest = await asyncio.to_thread(hash_file, weights)
-            if digest != live.base_digest:
-                raise wrong_base(live, digest)
-        except ModelMissing:
-            continue  # said of the model already
+            if live is not None:
+                findings.append(await _examine_specialist(project, runtime, agent, live))
         except ShoalError as error:
             findings.append(_wrong(error))
-        else:
-            findings.append(Finding(level="ok", what=f"{agent.name} answers with {live.key} on {live.base}"))
     return findings
 
 
-def _unused(agent: str, model: str, key: str, base: str) -> Finding:
-    return Finding(
-        level="note",
-        what=f"{agent} answers without {key}",
-        why=f"{key} was trained on {base}, and the agent asks {model}",
-        mend=f'model="{base}" in its file, or shoal rollback {agent}',
-    )
+async def _examine_specialist(
+    project: "Project", runtime: "LocalRuntime", agent: "Agent[Any]", live: "Specialist"
+) -> Finding:
+    import asyncio
+
+    from shoal.cli.provisioning import find_missing
+    from shoal.core.file_digest import hash_file
+    from shoal.engines import wrong_base
+
+    served = project.served(agent, live)
+    if served is None:
+        model = agent.model if isinstance(agent.model, str) else getattr(agent.model, "name", "?")
+        return Finding(
+            level="note",
+            what=f"{agent.name} answers without {live.key}",
+            why=f"{live.key} was trained on {live.base}, and the agent asks {model}",
+            mend=f'model="{live.base}" in its file, or shoal rollback {agent.name}',
+        )
+    base = await runtime.resolve(served.base)
+    missing = await find_missing(runtime, base)
+    if missing is not None:
+        raise missing
+    if served.adapter is not None:
+        digest = await asyncio.to_thread(hash_file, runtime.weights(base))
+        if digest != live.base_digest:
+            raise wrong_base(live, digest)
+    return Finding(level="ok", what=f"{agent.name} answers with {live.key} on {base}")
 
 
 async def _check_memory(project: "Project", runtime: "LocalRuntime") -> list[Finding]:

@@ -3,6 +3,7 @@
 A run itself never downloads anything; verbs that may, do it through here and show how far it is.
 """
 
+import re
 from typing import TYPE_CHECKING
 
 from shoal.core.errors import ModelMissing
@@ -32,7 +33,7 @@ async def provide_models(team: "Team", out: "Console") -> None:
     Raises:
         ModelMissing: one cannot be had without the user; the mend is the command.
     """
-    names = [agent.model for agent in team.agents.values() if isinstance(agent.model, str)]
+    names = [agent.asked for agent in team.agents.values() if isinstance(agent.asked, str)]
     if isinstance(team.large, str):
         names.append(team.large)
     for name in dict.fromkeys(names):
@@ -66,11 +67,17 @@ async def find_missing(runtime: "LocalRuntime", name: "ModelName") -> ModelMissi
         case "ollama":
             there = {model.name for model in await runtime.ollama_library.list()}
             if not there & {name.model, f"{name.model}:latest"}:
-                verb = "push" if _is_packaged(name.model) else "pull"
-                return ModelMissing(f"Ollama does not have {name.model}", mend=f"shoal models {verb} {name}")
+                return ModelMissing(f"Ollama does not have {name.model}", mend=_how_to_get(name))
         case "openai":
             pass  # only asking it can tell
     return None
+
+
+def _how_to_get(name: "ModelName") -> str:
+    merged = re.fullmatch(r"shoal-(.+):(\d+)", name.model)
+    if merged:
+        return f"shoal promote {merged[1]} {merged[2]}"
+    return f"shoal models {'push' if _is_packaged(name.model) else 'pull'} {name}"
 
 
 async def push(runtime: "LocalRuntime", model: str, out: "Console") -> None:

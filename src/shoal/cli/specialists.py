@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shoal.cli.output import AsJson, megabytes, print_json
+from shoal.cli.output import AsJson, megabytes, print_json, run_async
 
 if TYPE_CHECKING:
     from shoal.project import Project
-    from shoal.specialists import Registry, Version
+    from shoal.specialists import Registry, Specialist, Version
 
 __all__ = ["promote", "rollback", "specialists"]
 
@@ -50,6 +50,8 @@ def promote(
 
     project = open_project()
     before = _known(project, agent).live(agent)
+    trained = project.specialists.check(agent, number, despite_gate=despite_gate)
+    run_async(_make_ready(project, agent, trained))
     version = project.specialists.promote(agent, number, despite_gate=despite_gate)
     _report(project, agent, before, version, as_json=as_json)
 
@@ -61,6 +63,21 @@ def rollback(agent: Name, *, as_json: AsJson = False) -> None:
     project = open_project()
     before = _known(project, agent).live(agent)
     _report(project, agent, before, project.specialists.rollback(agent), as_json=as_json)
+
+
+async def _make_ready(project: "Project", agent: str, trained: "Specialist") -> None:
+    """Put it into Ollama, if the agent is served there."""
+    from shoal.cli.merged import push_merged
+    from shoal.runtime import LocalRuntime
+
+    served = next((project.served(each, trained) for each in project.agents if each.name == agent), None)
+    if served is None or served.adapter is not None:
+        return
+    runtime = LocalRuntime(project.settings)
+    try:
+        await push_merged(runtime, trained, served)
+    finally:
+        await runtime.aclose()
 
 
 def _known(project: "Project", agent: str) -> "Registry":

@@ -169,20 +169,18 @@ class Registry:
                 shutil.rmtree(unfinished, ignore_errors=True)
         return version
 
-    def promote(self, agent: str, number: int, *, despite_gate: bool = False) -> Version:
-        """Make a version the live one. `despite_gate`: also one that did not pass its gate.
+    def check(self, agent: str, number: int, *, despite_gate: bool = False) -> Specialist:
+        """A version that could go live. `despite_gate`: also one that did not pass its gate.
 
         Raises:
             ConfigError: that cannot name an agent, or the version did not pass its gate.
             UnknownName: there is no such version.
             StorageDamaged: it is not what was written.
-            StorageLocked: another process writes here and does not end.
-            StorageError: the folder cannot be written.
         """
         numbers = self.numbers(agent)
         if number not in numbers:
             raise UnknownName(f"version of {agent}", str(number), map(str, numbers), mend="shoal specialists")
-        open_version(self.path(agent, number))
+        trained = open_version(self.path(agent, number))
         version = load_version(self.path(agent, number))
         if not version.gate.passed and not despite_gate:
             raise ConfigError(
@@ -190,9 +188,22 @@ class Registry:
                 why=" ".join(version.gate.reasons) or "its record does not say why",
                 mend=f"shoal promote {agent} {number} --despite-gate, or train it on more or better rows",
             )
+        return trained
+
+    def promote(self, agent: str, number: int, *, despite_gate: bool = False) -> Version:
+        """Make a version the live one, if `check` finds nothing against it.
+
+        Raises:
+            ConfigError: see `check`.
+            UnknownName: there is no such version.
+            StorageDamaged: it is not what was written.
+            StorageLocked: another process writes here and does not end.
+            StorageError: the folder cannot be written.
+        """
+        self.check(agent, number, despite_gate=despite_gate)
         with self._writing():
             self._save_live(agent, self._load_live(agent).promote(number))
-        return version
+        return load_version(self.path(agent, number))
 
     def rollback(self, agent: str) -> Version | None:
         """Take the last promotion back. Returns what is live now; None = the agent has no specialist again.

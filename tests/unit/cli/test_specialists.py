@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,18 @@ def test_a_version_that_did_not_pass_needs_the_word(shoal: Shoal, registry: Regi
     assert "0.90 against 0.95" in caught.value.why
     assert "--despite-gate" in caught.value.mend
     assert "orders@3 is live" in shoal("promote", "orders", "3", "--despite-gate").output
+
+
+@pytest.mark.skipif(find_spec("gguf") is not None, reason="the package that merges is here")
+def test_without_the_package_that_merges_nothing_is_promoted(
+    shoal: Shoal, registry: Registry, tmp_path: Path
+) -> None:
+    agents = tmp_path / "agents" / "all.py"
+    agents.write_text(agents.read_text().replace("embedded:own", "ollama:own"))
+    with pytest.raises(ConfigError, match="cannot be merged for Ollama") as caught:
+        shoal("promote", "orders", "1")
+    assert "shoal[train]" in caught.value.mend
+    assert registry.live("orders") is None
 
 
 def test_a_promotion_says_that_a_certificate_is_void(
