@@ -44,14 +44,15 @@ class Learner:
         self.device = torch.cuda.get_device_name(model.device) if on_card else "cpu"
         """"cpu", or what the graphics card calls itself."""
         self._workers = 1 if on_card else usable_cores()
-        self._tokens = GPU_TOKENS if on_card else CPU_TOKENS
+        self.tokens = GPU_TOKENS if on_card else CPU_TOKENS
+        """In a piece, at most; falls where memory is short."""
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
         return {
             "pairs": {name: each.detach() for name, each in self.pairs.items()},
             "optimiser": self._optimiser.state_dict(),
-            "tokens": self._tokens,
+            "tokens": self.tokens,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -62,7 +63,7 @@ class Learner:
             for name, each in self.pairs.items():
                 _ = each.copy_(state["pairs"][name])
         self._optimiser.load_state_dict(state["optimiser"])
-        self._tokens = state["tokens"]
+        self.tokens = state["tokens"]
 
     def step(self, rows: Sequence[EncodedRow], rate: float) -> float:
         """Learn from the rows at `rate` of the learning rate. Returns the loss before, nats an answer token.
@@ -74,7 +75,7 @@ class Learner:
 
         while True:
             try:
-                total, grads = self._gradients(rows)
+                total, grads = self.gradients(rows)
                 break
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if type(error) is RuntimeError and OUT_OF_MEMORY not in str(error):
@@ -90,20 +91,20 @@ class Learner:
         return total / answers
 
     def _halve(self, rows: Sequence[EncodedRow], error: Exception) -> None:
-        self._tokens, self._workers = self._tokens // 2, 1
-        if self._tokens < max(map(len, rows)) // 2:
+        self.tokens, self._workers = self.tokens // 2, 1
+        if self.tokens < max(map(len, rows)) // 2:
             raise ConfigError(
                 "there is not enough memory to tune on these rows",
                 why=f"one row alone does not fit: {str(error).splitlines()[0]}",
                 mend="leave out the longest rows, or use a machine with more memory",
             ) from error
 
-    def _gradients(self, rows: Sequence[EncodedRow]) -> "tuple[float, list[Tensor]]":
+    def gradients(self, rows: Sequence[EncodedRow]) -> "tuple[float, list[Tensor]]":
         """Summed over pieces in their order, whichever ends first: float sums depend on it."""
         import torch
 
         least = self._workers * PIECES_A_CORE if self._workers > 1 else 1
-        pieces = split_batch(rows, self._tokens, least)
+        pieces = split_batch(rows, self.tokens, least)
         before = torch.get_num_threads()
         if self._workers > 1:
             torch.set_num_threads(1)
