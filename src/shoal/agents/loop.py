@@ -353,7 +353,7 @@ def _read(work: _Work[OutputT], draft: _Draft[OutputT]) -> None:
     if draft.signals.empty:
         return
     try:
-        draft.output = parse_output(agent, response.text)
+        draft.output = parse_output(agent, response.text, work.task.text)
     except OutputInvalid:
         draft.signals = replace(draft.signals, schema_valid=False)
         raise

@@ -45,7 +45,7 @@ async def ask_agreement(
         sampling = replace(request.sampling, temperature=TEMPERATURE, seed=request.sampling.seed + number)
         response = await ask(replace(request, sampling=sampling), "sample")
         try:
-            same += _plain(agent, parse_output(agent, response.text)) == wanted
+            same += _plain(agent, parse_output(agent, response.text, request.input)) == wanted
         except OutputInvalid:
             continue
     return same / samples

@@ -14,8 +14,14 @@ __all__ = ["HardChecks", "failed_checks", "parse_output"]
 FENCE = "```"
 
 
-def parse_output(agent: AgentSpec[OutputT], text: str) -> OutputT:
+def parse_output(agent: AgentSpec[OutputT], text: str, asked: str) -> OutputT:
     """Validate an answer. A Markdown fence around JSON is taken off first; nothing else is guessed.
+
+    Args:
+        agent: whose output type it has to have.
+        text: what the model wrote.
+        asked: what it was asked. The type's own validators find it as `info.context["input"]`, so that code
+            can complete an answer where code knows better.
 
     Raises:
         OutputInvalid: the text is not of the agent's output type; `why` lists the fields at fault.
@@ -23,7 +29,7 @@ def parse_output(agent: AgentSpec[OutputT], text: str) -> OutputT:
     if agent.output is str:
         return agent.adapter.validate_python(text.strip())
     try:
-        return agent.adapter.validate_json(_unfence(text))
+        return agent.adapter.validate_json(_unfence(text), context={"input": asked})
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(map(str, fault['loc'])) or 'answer'}: {fault['msg']}" for fault in error.errors()[:5]

@@ -1,16 +1,20 @@
 """Personal data: what patterns find, where spans stand, and that nothing is left when they are taken out."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agents.pii_spotter import pii_spotter
+from shoal.testing import ScriptedModel
 from tools.personal import (
     PersonalData,
     PersonalType,
     Span,
+    complete,
     find_fixed_forms,
     locate,
-    misses_no_fixed_form,
     redact,
     spans_stand_in_the_text,
 )
@@ -45,10 +49,10 @@ def test_fixed_forms(text: str, found: list[tuple[str, str]]) -> None:
     assert [(place.span.type, place.span.text) for place in find_fixed_forms(text)] == found
 
 
-@pytest.mark.parametrize("piece", ["4 ", "a.b", "a@", "GB00 ", "1:", "10.", "http://"])
+@pytest.mark.parametrize("piece", ["4 ", "a.b", "a@", "GB00 ", "1:", "10.", "http://", "12 ", "(1"])
 def test_hostile_text_is_read_in_time(piece: str) -> None:
     """Patterns that backtrack would take minutes here."""
-    find_fixed_forms(piece * 5_000)
+    complete(piece * 5_000, [])
 
 
 def test_a_span_is_looked_for_after_the_one_before_it() -> None:
@@ -77,18 +81,68 @@ def test_redacting_changes_nothing_but_spans(text: str, words: list[str]) -> Non
     assert len(left) == len(text) - sum(place.end - place.start for place in places)
 
 
+TEXT = "Ann writes from ann@example.org and pays with 4111 1111 1111 1111"
+MAIL: tuple[PersonalType, str] = ("EMAIL_ADDRESS", "ann@example.org")
+CARD: tuple[PersonalType, str] = ("CREDIT_CARD", "4111 1111 1111 1111")
+
+
 @pytest.mark.parametrize(
-    ("spans", "stands", "misses_none"),
+    ("said", "expected"),
     [
-        ((("PERSON", "Ann"), ("EMAIL_ADDRESS", "ann@example.org")), True, True),
-        ((("EMAIL_ADDRESS", "ann@example.org"),), True, True),
-        ((("PERSON", "Ann"),), True, False),
-        ((("EMAIL_ADDRESS", "ann@example.org"), ("PERSON", "Ann")), False, True),
-        ((("PERSON", "Anna"), ("EMAIL_ADDRESS", "ann@example.org")), False, True),
+        ([("PERSON", "Ann")], [("PERSON", "Ann"), MAIL, CARD]),
+        ([("PERSON", "Ann"), MAIL, CARD], [("PERSON", "Ann"), MAIL, CARD]),
+        ([("PERSON", "Ann"), ("EMAIL_ADDRESS", "ann@example.com")], [("PERSON", "Ann"), MAIL, CARD]),
+        ([("PERSON", "ann"), ("PHONE_NUMBER", "1111 1111")], [MAIL, CARD]),
+        ([("PERSON", "Anna")], [MAIL, CARD, ("PERSON", "Anna")]),
+        ([], [MAIL, CARD]),
+        ([("PHONE_NUMBER", "0000 0000")], [MAIL, CARD]),
     ],
 )
-def test_checks(spans: tuple[tuple[PersonalType, str], ...], stands: bool, misses_none: bool) -> None:
-    text = "Ann writes from ann@example.org"
+def test_patterns_have_the_last_word_on_fixed_forms(
+    said: list[tuple[PersonalType, str]], expected: list[tuple[str, str]]
+) -> None:
+    spans = complete(TEXT, [Span(type=kind, text=text) for kind, text in said])
 
-    assert spans_stand_in_the_text(text, data(*spans)) is stands
-    assert misses_no_fixed_form(text, data(*spans)) is misses_none
+    assert [(span.type, span.text) for span in spans] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "expected"),
+    [
+        ("call +44 7700 900 456 now", [], ["PHONE_NUMBER +44 7700 900 456"]),
+        ("call (602) 555-0143x21", [], ["PHONE_NUMBER (602) 555-0143x21"]),
+        ("call 055 612 8841", [("PHONE_NUMBER", "612 8841")], ["PHONE_NUMBER 055 612 8841"]),
+        ("licence 2270-66-1551", [("US_DRIVER_LICENSE", "2270-66-1551")], ["US_DRIVER_LICENSE 2270-66-1551"]),
+        (
+            "at 12 34567 Park Road",
+            [("STREET_ADDRESS", "34567 Park Road")],
+            ["STREET_ADDRESS 34567 Park Road"],
+        ),
+        ("on 2026-11-21 and 4.12.2026", [], []),
+        ("order 1234567", [], []),
+        ("1,200,300.50 and 12 3", [], []),
+    ],
+)
+def test_what_looks_like_a_telephone_number_is_one_unless_the_model_says_otherwise(
+    text: str, said: list[tuple[PersonalType, str]], expected: list[str]
+) -> None:
+    spans = complete(text, [Span(type=kind, text=words) for kind, words in said])
+
+    assert [f"{span.type} {span.text}" for span in spans] == expected
+
+
+async def test_the_agents_answer_is_completed_and_a_made_up_name_is_noticed() -> None:
+    said = '{"spans": [{"type": "PERSON", "text": "Ann"}, {"type": "PERSON", "text": "Bob"}]}'
+    spotter = replace(pii_spotter, model=ScriptedModel([said, said]))
+
+    attempt = await spotter.run(TEXT)
+
+    assert attempt.output is not None
+    assert [span.text for span in attempt.output.spans] == ["Ann", MAIL[1], CARD[1], "Bob"]
+    assert attempt.signals.checks_failed == ("spans_stand_in_the_text",)
+
+
+def test_spans_stand_in_the_text_in_its_order() -> None:
+    assert spans_stand_in_the_text(TEXT, data(("PERSON", "Ann"), MAIL))
+    assert not spans_stand_in_the_text(TEXT, data(MAIL, ("PERSON", "Ann")))
+    assert not spans_stand_in_the_text(TEXT, data(("PERSON", "Anna")))
