@@ -2,7 +2,7 @@
 
 A language model finds names and places. Numbers with a fixed form it may miss or copy wrongly, and patterns
 do not: an answer is completed with the e-mail addresses, cards, accounts and the like that patterns find, and
-what it says of such a type that does not stand in the text is dropped. Telephone numbers have many forms: what
+what it says of such a type that does not stand in the text is dropped. Telephones have many forms: what
 looks like one is taken for one where the model has nothing else to say.
 """
 
