@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationInfo, field_validator
 
 from shoal.agents import Agent, Attempt, HardChecks, Repairing, Task, attempt_events
 from shoal.agents.attempt import AgentEvent
@@ -135,6 +135,25 @@ async def test_a_fence_around_json_is_taken_off(runtime: LocalRuntime, fenced: s
     attempt = await orders([fenced]).run("order A7", runtime=runtime)
     assert attempt.output == Order(order_id="A7", total=12.5)
     assert attempt.text == fenced
+
+
+class Found(BaseModel):
+    words: list[str]
+
+    @field_validator("words")
+    @classmethod
+    def _in_the_request(cls, words: list[str], info: ValidationInfo) -> list[str]:
+        return [word for word in words if info.context and word in info.context["input"]]
+
+
+async def test_an_output_type_may_read_what_was_asked(runtime: LocalRuntime) -> None:
+    script = [json.dumps({"words": ["order", "B8", "A7"]})]
+    agent = Agent("finder", job="Find.", model=ScriptedModel(script), output=Found)
+
+    attempt = await agent.run("order A7", runtime=runtime)
+
+    assert attempt.unwrap().words == ["order", "A7"]
+    assert attempt.text == script[0]
 
 
 @pytest.mark.parametrize(
