@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-train lint type bench bench-streaming bench-router bench-cascade bench-serving bench-specialists lock clean
+.PHONY: help bench-adapters demo test test-train lint type bench bench-streaming bench-router bench-cascade bench-serving bench-specialists lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ bench-streaming: $(VENV)/dev.stamp ## how much later the first streamed token is
 ENGINE ?= fake
 bench-serving: $(VENV)/dev.stamp ## what the scheduler is worth; ENGINE=fake, embedded or ollama
 	$(BIN)/python benchmarks/serving.py --engine $(ENGINE)
+
+bench-adapters: $(VENV)/dev.stamp ## what ten specialists cost their engine: memory, tokens a second, a switch, as ratios in one run
+	$(BIN)/python benchmarks/adapters.py
 
 bench-router: $(VENV)/dev.stamp ## the router's targets on public data, and its peers beside it; data in DATA
 	$(BIN)/python benchmarks/router.py $(DATA)
