@@ -148,6 +148,8 @@ class Course:
             scores = await self._ask("evaluate", candidate, used.parts.gate)
             gate = await self._judge(scores, used.parts.gate)
             version = self._register(used, tuned, scores, gate)
+            if note := self._go_live(version):
+                used = replace(used, notes=(*used.notes, note))
         return self._report(version, used.notes)
 
     def _lessons(self, row: Row) -> Iterator[TuneRow]:
@@ -180,7 +182,7 @@ class Course:
 
     async def _ask(self, stage: Stage, agent: Agent[Any], rows: Sequence[Row]) -> list[RowScore]:
         """Scores of an agent's answers, kept for the next call."""
-        asked = (prompt_digest(agent), schema_digest(agent), str(agent.model), self.base_digest)
+        asked = (prompt_digest(agent), schema_digest(agent), str(agent.asked), self.base_digest)
         made_from = digest_of(asked, _contents(rows))
         kept = self.store.load(stage, made_from)
         if kept is None:
@@ -246,21 +248,32 @@ class Course:
         texts = [row.input for row in used.parts.train if len(row.input) <= EXAMPLE_CHARS]
         draw = random.Random(self.tuning.seed)  # noqa: S311 (nobody is to be surprised)
         examples = draw.sample(texts, min(EXAMPLES, len(texts)))
-        registry = self.project.specialists
-        version = registry.add(self.agent.name, draft, tuned.adapter, examples=examples)
-        if gate.passed:
-            registry.promote(self.agent.name, version.number)
-        return version
+        return self.project.specialists.add(self.agent.name, draft, tuned.adapter, examples=examples)
+
+    def _go_live(self, version: Version) -> str | None:
+        """Promote it if it may be and can be served; else say what to do."""
+        registry, name = self.project.specialists, self.agent.name
+        if not version.gate.passed:
+            return None
+        served = self.project.served(self.agent, registry.check(name, version.number))
+        if served is not None and served.adapter is None:
+            mend = f"shoal promote {name} {version.number}"
+            return f"{name} is served by another engine, where it has to be merged first: {mend}"
+        registry.promote(name, version.number)
+        if served is None:
+            mend = f'Agent("{name}", model="{self.base}", ...)'
+            return f"{name} asks another model, so nothing changes for it yet: {mend}"
+        return None
 
     def _report(self, version: Version, notes: tuple[str, ...]) -> SpecialiseReport:
         registry = self.project.specialists
         live = registry.live(self.agent.name)
-        is_live = live is not None and live.number == version.number
-        if is_live and self.project.specialised(self.agent).specialist is None:
-            mend = f'Agent("{self.agent.name}", model="{self.base}", ...)'
-            notes += (f"{self.agent.name} asks another model, so nothing changes for it yet: {mend}",)
-        folder = registry.path(self.agent.name, version.number)
-        return SpecialiseReport(version=version, is_live=is_live, folder=folder, notes=notes)
+        return SpecialiseReport(
+            version=version,
+            is_live=live is not None and live.number == version.number,
+            folder=registry.path(self.agent.name, version.number),
+            notes=notes,
+        )
 
 
 class _StoppedError(Exception):
