@@ -14,16 +14,20 @@ if TYPE_CHECKING:
 
 __all__ = ["forgone", "show_escalations", "show_judgement"]
 
+BY_PERSON = frozenset({"consent", "correction"})
+"""Nodes that stand for what a person decided."""
+
 
 def show_judgement(out: "Console", step: "StepRow") -> None:
     """One line an attempt, drafts that were asked for again first, and what was seen of each."""
-    who = f"{step.subtask_id or '-'} {step.agent or ('a person' if step.node == 'consent' else 'nobody')}"
+    by_person = step.node in BY_PERSON
+    who = f"{step.subtask_id or '-'} {step.agent or ('a person' if by_person else 'nobody')}"
     if step.escalated:
         who += " (the large model)"
     for draft in step.drafts:
         out.print(f"{who}: {draft.verdict.action} · {_sureness(draft.verdict)}", style="yellow", markup=False)
         _print_dim(out, _seen(draft.signals), draft.verdict.reason)
-    sure = "" if step.node == "consent" else f" · {_sureness(step)}"
+    sure = "" if by_person else f" · {_sureness(step)}"
     out.print(f"{who}: {step.action}{sure}", markup=False)
     lines = [_seen(step.signals)] if step.signals is not None and step.agent is not None else []
     if step.alternatives:

@@ -14,10 +14,12 @@ import typer
 from shoal.cli import (
     cache,
     calibrate,
+    correct,
     demo,
     doctor,
     evaluate,
     graph,
+    harvest,
     index,
     init,
     models,
@@ -57,6 +59,8 @@ app.command("rollback")(specialists.rollback)
 app.command("runs")(runs.runs)
 app.command("trace")(trace.trace)
 app.command("replay")(replay.replay)
+app.command("correct")(correct.correct)
+app.command("harvest")(harvest.harvest)
 app.command("graph")(graph.graph)
 app.add_typer(cache.app, name="cache", help="The answers that were kept: how many, and forget them.")
 

@@ -15,7 +15,8 @@ from typing import Any
 from shoal.core.errors import RunError
 from shoal.tracing.ledger_row import CALLS, EFFECTS, ESCALATIONS, RUNS, STEPS
 from shoal.tracing.ledger_schema import connect, storage_error
-from shoal.tracing.record import RunRecord, RunRow, RunStatus
+from shoal.tracing.record import RunRecord, RunRow, RunStatus, StepRow
+from shoal.tracing.requests import Asked, read_requests
 from shoal.tracing.spending import Spending, SpendingScope, read_spending
 from shoal.tracing.totals import Totals, read_totals
 
@@ -83,6 +84,32 @@ class LedgerReader:
                     EFFECTS.parse(row) for row in _of_run(db, EFFECTS.select, run.id, order="claimed_at")
                 ),
             )
+
+    def steps(self, *, agent: str, thread_id: str) -> tuple[StepRow, ...]:
+        """Every step of the runs in which an agent worked or a person decided, and of those of a thread.
+
+        In order of time.
+
+        Raises:
+            StorageError: there is no ledger, or it cannot be read.
+        """
+        with self._connection() as db:
+            rows = db.execute(
+                f"{STEPS.select} WHERE run_id IN ("  # noqa: S608  our own names
+                "SELECT run_id FROM steps WHERE agent = :agent OR node = 'consent'"
+                " UNION SELECT id FROM runs WHERE thread_id = :thread_id) ORDER BY started_at, rowid",
+                {"agent": agent, "thread_id": thread_id},
+            ).fetchall()
+        return tuple(STEPS.parse(row) for row in rows)
+
+    def requests(self, *, since: float | None = None, but: str = "") -> tuple[Asked, ...]:
+        """Every subtask once, in order of time, since some moment; without the runs of the team `but`.
+
+        Raises:
+            StorageError: there is no ledger, or it cannot be read.
+        """
+        with self._connection() as db:
+            return read_requests(db, since=since, but=but)
 
     def totals(self, *, run_ids: Sequence[str] | None = None, since: float | None = None) -> Totals:
         """Calls, tokens, cost, energy and latency per agent: of these runs, since this time, or of all.
