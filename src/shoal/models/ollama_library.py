@@ -6,7 +6,6 @@ exceptions of httpx, streams that end too soon.
 """
 
 import asyncio
-import hashlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from contextlib import aclosing, contextmanager
@@ -28,7 +27,9 @@ from shoal.core.errors import (
 )
 from shoal.models.network import build_transport
 from shoal.models.ollama_error import from_status, from_transport
-from shoal.models.ollama_info import is_cloud_name
+from shoal.models.ollama_info import DEFAULT_CONTEXT, is_cloud_name
+from shoal.models.ollama_push import blob_path, check_system_is_read, hash_gguf, upload
+from shoal.models.ollama_template import OllamaTemplate, reads_system, template_for
 
 if TYPE_CHECKING:
     import ollama
@@ -40,7 +41,6 @@ OnErrorLine = Callable[[str], ModelError]
 
 CONNECT_ONLY = httpx.Timeout(None, connect=5.0)
 """For reading, `LibraryLimits` know what is being waited for."""
-CHUNK_BYTES = 1 << 20
 IN_STREAM = -1
 """The `ollama` package's status of an error that came in a line of a stream."""
 NOT_IN_REGISTRY = "pull model manifest: file does not exist"
@@ -162,20 +162,60 @@ class OllamaLibrary:
                     total_bytes=sum(total for _, total in parts.values()) if parts else None,
                 )
 
-    async def push(self, model: str, gguf: Path) -> None:
+    async def push(
+        self, model: str, gguf: Path, *, system: str | None = None, num_ctx: int = DEFAULT_CONTEXT
+    ) -> None:
         """Make a model of a GGUF file. Its content is sent only where the server does not have it yet.
+
+        Where Ollama knows no template for it, it gets one. The model is loaded and asked, to see in the
+        server's own count that it reads system prompts; one that does not is removed again.
+
+        Args:
+            model: how Ollama shall call it.
+            gguf: the file.
+            system: its system prompt where a request has none.
+            num_ctx: tokens to load it with; what its agents use saves a load.
 
         Raises:
             StorageError: the file cannot be read.
-            RequestRefused: Ollama cannot make a model of it.
+            StorageDamaged: it is no GGUF.
+            RequestRefused: Ollama cannot make a model of it, or it would not read a system prompt.
             StreamBroken: it stopped before its end.
         """
         try:
-            digest = await asyncio.to_thread(_hash, gguf)
-            await self._upload(gguf, digest)
+            digest = await asyncio.to_thread(hash_gguf, gguf)
+            with self._errors():
+                there = await self._soon(self._http.head(blob_path(digest)))
+                if not there.is_success:
+                    await upload(self._http, gguf, digest, url=self._url)
         except OSError as error:
             raise StorageError(f"{gguf} cannot be read", why=str(error)) from error
-        begun = self._client.create(model, files={gguf.name: digest}, stream=True)
+        await self._create(model, gguf, digest, system, None)
+        with self._errors(model):
+            made = await self._soon(self._client.show(model))
+        if "completion" not in (made.capabilities or ()):
+            return
+        if not reads_system(made.template or ""):
+            await self._create(model, gguf, digest, system, await asyncio.to_thread(template_for, gguf))
+        try:
+            with self._errors(model):
+                async with asyncio.timeout(self._limits.silence_s):
+                    await check_system_is_read(self._http, model, num_ctx=num_ctx, url=self._url)
+        except RequestRefused:
+            await self.remove(model)
+            raise
+
+    async def _create(
+        self, model: str, gguf: Path, digest: str, system: str | None, template: OllamaTemplate | None
+    ) -> None:
+        begun = self._client.create(
+            model,
+            files={gguf.name: digest},
+            system=system,
+            template=template.text if template else None,
+            parameters={"stop": template.stops} if template else None,
+            stream=True,
+        )
         async for _ in self._follow(
             begun, model, lambda line: RequestRefused(f"Ollama cannot make a model of {gguf}", why=line)
         ):
@@ -203,15 +243,6 @@ class OllamaLibrary:
     async def _soon(self, answer: Awaitable[T]) -> T:
         async with asyncio.timeout(self._limits.look_up_s):
             return await answer
-
-    async def _upload(self, gguf: Path, digest: str) -> None:
-        path = f"/api/blobs/{digest}"
-        with self._errors():
-            if (await self._soon(self._http.head(path))).is_success:
-                return
-            reply = await self._http.post(path, content=_read(gguf))
-            if not reply.is_success:
-                raise from_status(reply.status_code, reply.content, model=gguf.name, url=self._url)
 
     async def _follow(
         self,
@@ -269,15 +300,3 @@ def _pull_error(line: str, model: str) -> ModelError:
         return ModelMissing(f'the registry has no model "{model}"', why=line, mend=mend)
     mend = f"ollama pull {model}  (it goes on where it stopped)"
     return StreamBroken(f"the download of {model} stopped", why=line, mend=mend)
-
-
-def _hash(gguf: Path) -> str:
-    with gguf.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-
-
-async def _read(gguf: Path) -> AsyncIterator[bytes]:
-    file = await asyncio.to_thread(gguf.open, "rb")
-    with file:
-        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
-            yield chunk

@@ -1,5 +1,6 @@
 import hashlib
-from collections.abc import AsyncIterator
+import struct
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from shoal.core.errors import (
     StreamBroken,
 )
 from shoal.models.ollama_library import LibraryLimits, OllamaLibrary, PullProgress
+from shoal.models.ollama_push import name_for
+from shoal.models.ollama_template import reads_system
 from shoal.testing.fake_ollama import FakeModel, FakeOllama, Fault
 from shoal.testing.http_server import HttpServer, Reply, Request
 
@@ -35,10 +38,24 @@ async def library(server: FakeOllama) -> AsyncIterator[OllamaLibrary]:
     await library.aclose()
 
 
+CHATML = "{% for message in messages %}<|im_start|>{{ message.role }}{% endfor %}"
+
+
 @pytest.fixture
 def gguf(tmp_path: Path) -> Path:
-    path = tmp_path / "specialist.gguf"
-    _ = path.write_bytes(b"GGUF" + bytes(3 << 20))
+    return write_gguf(tmp_path / "specialist.gguf", {"tokenizer.chat_template": CHATML})
+
+
+def write_gguf(path: Path, fields: Mapping[str, str]) -> Path:
+    """A header, a list in front of the fields, and no weights."""
+
+    def text(value: str) -> bytes:
+        return struct.pack("<Q", len(value)) + value.encode()
+
+    tokens = text("tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, 2) + text("a") + text("b")
+    kept = b"".join(text(name) + struct.pack("<I", 8) + text(value) for name, value in fields.items())
+    header = b"GGUF" + struct.pack("<IQQ", 3, 0, len(fields) + 1)
+    _ = path.write_bytes(header + tokens + kept + bytes(3 << 20))
     return path
 
 
@@ -128,6 +145,66 @@ async def test_a_file_becomes_a_model_and_is_sent_once(
     uploads = [request for request in server.requests if request.path.startswith("/api/blobs/")]
     assert [request.method for request in uploads] == ["HEAD", "POST", "HEAD"]
     assert hashlib.sha256(uploads[1].body).hexdigest() in uploads[1].path
+
+
+@pytest.mark.parametrize(
+    ("fields", "mark"),
+    [
+        ({"general.architecture": "gemma3"}, "<start_of_turn>user"),
+        ({"general.architecture": "llama"}, "<|im_start|>"),
+        ({"tokenizer.chat_template": "{{ '<|start_header_id|>' + role }}"}, "<|start_header_id|>"),
+        ({"tokenizer.chat_template": "<|user|>{{ text }}<|end|>"}, "<|end|>"),
+    ],
+)
+async def test_a_file_whose_template_the_server_does_not_know_gets_one(
+    server: FakeOllama, library: OllamaLibrary, tmp_path: Path, fields: Mapping[str, str], mark: str
+) -> None:
+    await library.push("x:1b", write_gguf(tmp_path / "x.gguf", fields))
+    assert mark in server.library.models["x:1b"].template
+    assert reads_system(server.library.models["x:1b"].template)
+
+
+async def test_a_template_that_nobody_knows_is_told(library: OllamaLibrary, tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "x.gguf", {"tokenizer.chat_template": "[ASK]{{ text }}[/ASK]"})
+    with pytest.raises(RequestRefused, match="chat template"):
+        await library.push("x:1b", path)
+
+
+async def test_a_model_that_drops_its_system_prompt_is_found_out_and_removed(gguf: Path) -> None:
+    asked: list[str] = []
+    answers: dict[str, object] = {
+        "/api/create": {"status": "success"},
+        "/api/show": {"template": "{{ .System }}", "capabilities": ["completion"], "model_info": {}},
+        "/api/chat": {"prompt_eval_count": 10},
+    }
+
+    async def serve(request: Request, reply: Reply) -> None:
+        asked.append(request.path)
+        if request.method == "HEAD":
+            await reply.start(headers={"content-length": "0"})
+        else:
+            await reply.send_json(answers.get(request.path, {}))
+
+    async with HttpServer(serve) as server:
+        library = OllamaLibrary(server.url)
+        with pytest.raises(RequestRefused, match="does not read its system prompt"):
+            await library.push("x:1b", gguf)
+        await library.aclose()
+    assert asked[-1] == "/api/delete"
+
+
+async def test_a_system_prompt_goes_with_the_model(
+    server: FakeOllama, library: OllamaLibrary, gguf: Path
+) -> None:
+    await library.push("x:1b", gguf, system="Say yes.")
+    assert server.library.models["x:1b"].system == "Say yes."
+
+
+@pytest.mark.parametrize(
+    ("name", "becomes"), [("Order Reader.v2.gguf", "order-reader.v2"), ("_ä.gguf", "model")]
+)
+def test_a_file_s_name_becomes_one_that_is_allowed(name: str, becomes: str) -> None:
+    assert name_for(Path(name)) == becomes
 
 
 async def test_a_file_that_is_not_there_cannot_be_pushed(library: OllamaLibrary, tmp_path: Path) -> None:

@@ -58,7 +58,13 @@ class ChatCall:
 
     @property
     def messages(self) -> tuple[Message, ...]:
-        return tuple(Message(cast("Any", each.role), each.content) for each in self.body.messages)
+        """As the model's template lets them through."""
+        told = [Message(cast("Any", each.role), each.content) for each in self.body.messages]
+        if not (".Messages" in self.model.template or ".System" in self.model.template):
+            return tuple(message for message in told if message.role != "system")
+        if self.model.system and not any(message.role == "system" for message in told):
+            told.insert(0, Message("system", self.model.system))
+        return tuple(told)
 
     @property
     def load_options(self) -> object:

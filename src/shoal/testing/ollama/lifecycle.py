@@ -23,6 +23,9 @@ DETAILS = {
     "quantization_level": "Q4_1",
 }
 EMBEDDING_LENGTH = 576
+DEFAULT_TEMPLATE = "{{ .Prompt }}"
+"""Where the file has none that is known."""
+KNOWN_MARK = b"<|im_start|>"
 
 
 class NameBody(BaseModel):
@@ -32,6 +35,8 @@ class NameBody(BaseModel):
 class CreateBody(NameBody):
     files: dict[str, str] = {}
     adapters: dict[str, str] = {}
+    template: str | None = None
+    system: str | None = None
 
 
 class EmbedBody(NameBody):
@@ -49,6 +54,8 @@ class Library:
         self.pullable = {model.key: model for model in pullable}
         self.blobs: dict[str, int] = {}
         """Sizes of what was uploaded, by digest ("sha256:...")."""
+        self.known_templates: set[str] = set()
+        """Of the blobs, those with a chat template that the server knows."""
         self._scheduler = scheduler
         self._clock = clock
         self._changed = datetime.now(UTC)
@@ -92,7 +99,7 @@ class Library:
         reply: dict[str, Any] = {
             "modelfile": f"FROM {model.name}",
             "parameters": stops,
-            "template": "{{ .Prompt }}",
+            "template": model.template,
             "details": DETAILS,
             "model_info": {
                 "general.architecture": "llama",
@@ -139,11 +146,20 @@ class Library:
             await lines.send({"error": f"open blobs/{path}: no such file or directory"}, last=True)
             return
         size = sum(self.blobs[digest] for digest in digests)
-        model = FakeModel(name=body.model, size_bytes=size, weights="".join(digests))
+        known = self.known_templates.issuperset(body.files.values())
+        template = body.template or (FakeModel(name="").template if known else DEFAULT_TEMPLATE)
+        model = FakeModel(
+            name=body.model,
+            size_bytes=size,
+            weights="".join(digests),
+            template=template,
+            system=body.system or "",
+        )
         self.models[model.key] = model
         for digest in digests:
             await lines.send({"status": f"using existing layer {digest}"})
-        await lines.send({"status": "using autodetected template chatml"})
+        if known:
+            await lines.send({"status": "using autodetected template chatml"})
         await lines.send({"status": "writing manifest"})
         await lines.send({"status": "success"}, last=True)
 
@@ -160,6 +176,8 @@ class Library:
         if found != digest:
             raise Refusal(400, f'digest mismatch, expected "{digest}", got "{found}"')
         self.blobs[digest] = len(content)
+        if KNOWN_MARK in content:
+            self.known_templates.add(digest)
 
     def embed(self, body: EmbedBody) -> dict[str, Any]:
         """Vectors, from a chat model too, as the real server gives them: of no use."""

@@ -70,6 +70,10 @@ class FakeModel:
     """To download it."""
     vram_bytes: int = 0
     """Of twice `size_bytes`, what a load puts on a GPU."""
+    template: str = "{{ range .Messages }}{{ .Content }}{{ end }}"
+    """One without `.Messages` and `.System` drops the system prompt, as the real server does."""
+    system: str = ""
+    """Where a request has none."""
     weights: str = ""
     """Content the digest is made of; the name when empty. Change it to replace the model under its name."""
     digest: str = field(init=False)
