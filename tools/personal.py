@@ -92,6 +92,17 @@ TELEPHONE = re.compile(
     r"(?<![\w.,/:+-])(?:\+\d{1,3}[ -]?)?(?:\(\d{1,4}\)[ -]?)?\d++(?:[ .-]\d+){0,5}+"
     r"(?:x\d{2,5})?(?!\w|[.,:/-]\d)"
 )
+FORM: dict[PersonalType, re.Pattern[str]] = {
+    "CREDIT_CARD": re.compile(r"(?:\d[ -]?){12,19}"),
+    "DOMAIN_NAME": re.compile(r"\S+\.\S+"),
+    "EMAIL_ADDRESS": re.compile(r"\S+@\S+"),
+    "IBAN_CODE": re.compile(r"[A-Za-z]{2}\d{2}[\w ]+"),
+    "IP_ADDRESS": re.compile(r"[\da-fA-F]+(?:[.:][\da-fA-F]*)+"),
+    "PHONE_NUMBER": re.compile(r"\D*(?:\d\D*){5,}"),
+    "US_SSN": re.compile(r"\D*(?:\d\D*){9}"),
+    "ZIP_CODE": re.compile(r".*\d.*"),
+}
+"""What a span of the type looks like at the least: "my credit card" is no CREDIT_CARD."""
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}|\d{1,2}[.-]\d{1,2}[.-]\d{4}")
 FEWEST, FEWEST_BARE, MOST = 7, 10, 15
 """Digits of a telephone number; without any mark between them, seven digits may be anything."""
@@ -112,8 +123,10 @@ def complete(text: str, spans: Sequence[Span]) -> list[Span]:
     """The spans with all fixed forms among them, each once and whole.
 
     One that patterns find takes the place of what reaches into it. A span of such a type that stands nowhere
-    in the text was copied wrongly and is dropped; of other types it stays, for a check to notice.
+    in the text was copied wrongly and is dropped, and so is one without the looks of its type; of other types
+    it stays, for a check to notice.
     """
+    spans = [span for span in spans if span.type not in FORM or FORM[span.type].fullmatch(span.text)]
     places = _locate(text, spans)
     lost = [span for span in spans if not any(span is place.span for place in places)]
     sure = find_fixed_forms(text)

@@ -94,6 +94,7 @@ CARD: tuple[PersonalType, str] = ("CREDIT_CARD", "4111 1111 1111 1111")
         ([("PERSON", "Anna")], [MAIL, CARD, ("PERSON", "Anna")]),
         ([], [MAIL, CARD]),
         ([("PHONE_NUMBER", "0000 0000")], [MAIL, CARD]),
+        ([("DOMAIN_NAME", "writes from"), ("CREDIT_CARD", "pays")], [MAIL, CARD]),
     ],
 )
 def test_patterns_have_the_last_word_on_fixed_forms(
