@@ -19,6 +19,7 @@ from shoal.core.errors import ConfigError
 from shoal.core.file_digest import hash_file
 from shoal.training.batching import EncodedRow, plan_batches
 from shoal.training.checkpoint import load_checkpoint, load_result, save_checkpoint, save_result, work_lock
+from shoal.training.energy_used import EnergyUsed, find_counter
 from shoal.training.extra import check_extra
 from shoal.training.gguf_adapter import write_adapter
 from shoal.training.gguf_base import RowEncoder, load_model
@@ -95,9 +96,11 @@ def _run(
     lengths = [len(row) for row in encoded]
     a_pass = len(plan_batches(lengths, settings.batch, (settings.seed, 0)))
     schedule, losses = Schedule(math.ceil(settings.passes * a_pass)), list[float]()
+    used_j: float | None = 0.0
     if (state := load_checkpoint(work, identity)) is not None:
         learner.restore(state)
-        schedule, losses = Schedule(**state["schedule"]), state["losses"]
+        schedule, losses, used_j = Schedule(**state["schedule"]), state["losses"], state["energy_j"]
+    used = EnergyUsed(find_counter(on_card=learner.device != "cpu"), so_far_j=used_j)
     schedule.budget_s = None if settings.budget_minutes is None else 60 * settings.budget_minutes
     saved, order, drawn = time.monotonic(), list[list[int]](), -1
     while not schedule.finished:
@@ -107,6 +110,7 @@ def _run(
         batch = [encoded[row] for row in order[schedule.done % a_pass]]
         losses.append(learner.step(batch, schedule.rate()))
         schedule.advance(time.monotonic() - began)
+        used.update()
         if progress is not None:
             progress(
                 TuneProgress(
@@ -117,8 +121,8 @@ def _run(
                 )
             )
         if time.monotonic() - saved > settings.checkpoint_every_s or schedule.finished:
-            state = {**learner.state(), "schedule": asdict(schedule), "losses": losses}
-            save_checkpoint(work, identity, state)
+            extent = {"schedule": asdict(schedule), "losses": losses, "energy_j": used.joules}
+            save_checkpoint(work, identity, learner.state() | extent)
             saved = time.monotonic()
     write_adapter(learner.pairs, base, work / ADAPTER, settings)
     last = losses[-math.ceil(len(losses) / 10) :]
@@ -128,7 +132,7 @@ def _run(
         "rows": len(rows),
         "steps": schedule.done,
         "seconds": round(schedule.seconds, 1),
-        "energy_j": None,
+        "energy_j": used.joules,
         "device": learner.device,
         "loss": sum(last) / len(last),
     }

@@ -72,7 +72,7 @@ class Tuned:
     seconds: float
     """Wall clock in the steps, over all resumed parts."""
     energy_j: float | None
-    """None = this machine cannot tell."""
+    """Of the processor or the cards, other programs and idle included; None = this machine cannot tell."""
     device: str
     """"cpu" or the graphics card's name."""
     loss: float
