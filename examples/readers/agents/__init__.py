@@ -1,1 +1,1 @@
-"""Readers of receipts and of questions about flights."""
+"""Readers of receipts, questions about flights, passages and personal data."""

@@ -20,7 +20,7 @@ def test_agents_load_and_describe_themselves(project: Project) -> None:
     assert {agent.name for agent in project.agents} == {
         *("account", "cards", "cash", "exchange", "payments", "small-talk"),
         *("summariser", "top-ups", "transaction-reader", "transfers"),
-        *("command-reader", "mail-reader", "passage-answerer", "pii-spotter"),
+        *("command-reader", "mail-reader"),
     }
     for agent in project.agents:
         assert agent.job.endswith("."), agent.name

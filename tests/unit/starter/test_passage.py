@@ -2,9 +2,14 @@
 
 import pytest
 
+from examples.readers.agents.passage_answerer import (
+    PassageAnswer,
+    answer_is_in_the_quote,
+    quotes_the_passage,
+    read_passages,
+)
 from shoal.agents.prompt import build_messages
 from shoal.core.passage import Passage
-from tools.passage import PassageAnswer, answer_is_in_the_quote, quotes_the_passage, read_passages
 
 TEXT = (
     "Passages:\n[1] ## Hours\n\nWe open at 9. [See 2] below.\n\n[2] We close at 17.\n\nWhen do you open? [1]"
@@ -21,7 +26,7 @@ def test_passages_are_read_as_agents_are_shown_them() -> None:
 
 
 def test_passages_are_read_from_the_prompt_of_an_agent_with_knowledge() -> None:
-    from agents.passage_answerer import passage_answerer
+    from examples.readers.agents.passage_answerer import passage_answerer
 
     shown = (
         Passage(text="One.", source="a.md", start=0, end=4),

@@ -4,18 +4,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents.pii_spotter import pii_spotter
-from shoal.agents.validation import failed_checks, parse_output
-from tools.personal import (
+from examples.readers.agents.pii_spotter import (
     PersonalData,
     PersonalType,
     Span,
     complete,
     find_fixed_forms,
     locate,
+    pii_spotter,
     redact,
     spans_stand_in_the_text,
 )
+from shoal.agents.validation import failed_checks, parse_output
 
 
 def data(*spans: tuple[PersonalType, str]) -> PersonalData:

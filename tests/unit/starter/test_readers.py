@@ -10,7 +10,9 @@ from shoal.agents.row import fit_expected
 from shoal.agents.validation import failed_checks
 from shoal.project import open_project
 
-receipt, flight = sorted(open_project().agents, key=lambda agent: agent.name, reverse=True)
+agents = {agent.name: agent for agent in open_project().agents}
+assert set(agents) == {"flight-reader", "passage-answerer", "pii-spotter", "receipt-reader"}
+receipt, flight = agents["receipt-reader"], agents["flight-reader"]
 text = "CAFE LUX\\n1 HIGH ST,\\nLEEDS\\n03/04/2018\\nTOTAL RM\\n12.50"
 fields = {"company": "CAFE LUX", "date": "03/04/2018", "address": "1 HIGH ST, LEEDS", "total": "12.50"}
 right = fit_expected(receipt, fields)

@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 
 from agents.mail_reader import mail_reader
-from agents.passage_answerer import passage_answerer
-from agents.pii_spotter import pii_spotter
+from examples.readers.agents.passage_answerer import passage_answerer
+from examples.readers.agents.pii_spotter import find_fixed_forms, pii_spotter
 from shoal import Agent
 from shoal.agents.row import fit_expected, load_rows
 from shoal.agents.validation import failed_checks
-from tools.personal import find_fixed_forms
 from training_data import mail, passage, pii, receipt
 from training_data.mail_template import ISSUES
 from training_data.pii_template import TEMPLATES

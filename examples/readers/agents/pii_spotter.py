@@ -1,9 +1,9 @@
 """Personal data in a text: its types, where it stands, how to take it out, what code alone can tell.
 
 A language model finds names and places. Numbers with a fixed form it may miss or copy wrongly, and patterns
-do not: an answer is completed with the e-mail addresses, cards, accounts and the like that patterns find, and
-what it says of such a type that does not stand in the text is dropped. Telephones have many forms: what
-looks like one is taken for one where the model has nothing else to say.
+with check digits do not: an answer is completed with the e-mail addresses, cards, accounts and the like that
+they find, and what it says of such a type that does not stand in the text is dropped. Telephones have many
+forms: what looks like one is taken for one where the model has nothing else to say.
 """
 
 import re
@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+
+from shoal import Agent
 
 __all__ = [
     "PersonalData",
@@ -196,3 +198,14 @@ def _fits(kind: PersonalType, value: str) -> bool:
     if kind == "IP_ADDRESS" and "." in value:
         return all(int(part) < 256 for part in value.split("."))
     return True
+
+
+pii_spotter = Agent(
+    "pii-spotter",
+    job="Find the personal data in a text and list it as JSON: type and words.",
+    model="embedded:smollm2:135m",
+    output=PersonalData,
+    checks=[spans_stand_in_the_text],
+    max_tokens=512,
+    timeout_s=30,
+)

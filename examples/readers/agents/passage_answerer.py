@@ -1,5 +1,6 @@
 """An answer from given passages: the number of the passage, the words quoted, the answer in them; or nothing.
 
+A quote that does not stand in its passage letter for letter, or does not hold the answer, is noticed.
 Passages stand in the text as agents with knowledge are shown them: `[1] ...`, an empty line, `[2] ...`, and
 the question last.
 """
@@ -7,6 +8,8 @@ the question last.
 import re
 
 from pydantic import BaseModel, ConfigDict
+
+from shoal import Agent
 
 __all__ = ["PassageAnswer", "answer_is_in_the_quote", "quotes_the_passage", "read_passages"]
 
@@ -42,3 +45,15 @@ def answer_is_in_the_quote(_text: str, answer: PassageAnswer) -> bool:
     if answer.answer is None or answer.quote is None:
         return answer.answer is None and answer.quote is None
     return bool(answer.answer) and answer.answer in answer.quote
+
+
+passage_answerer = Agent(
+    "passage-answerer",
+    job="Answer a question from passages: give passage number, quote and answer as JSON,"
+    " or null when they do not say.",
+    model="embedded:smollm2:135m",
+    output=PassageAnswer,
+    checks=[quotes_the_passage, answer_is_in_the_quote],
+    max_tokens=256,
+    timeout_s=30,
+)
