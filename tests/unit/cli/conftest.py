@@ -33,6 +33,7 @@ Shoal = Callable[..., "subprocess.CompletedProcess[str]"]
 def project(tmp_path: Path) -> Path:
     root = tmp_path / "project"
     (root / "agents").mkdir(parents=True)
+    (root / "agents" / "__init__.py").touch()
     (root / "agents" / "all.py").write_text(AGENTS)
     (root / "shoal.toml").write_text('engine = "embedded"\n')
     return root
