@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,7 @@ async def test_ten_adapters_share_the_context_of_the_slots_that_work(
 
 
 @pytest.mark.train
+@pytest.mark.skipif(find_spec("gguf") is None, reason="needs gguf: make test-train")
 async def test_for_ollama_base_and_adapter_become_one_model(project: Project) -> None:
     async with FakeOllama([]) as server:
         (project.root / "shoal.toml").write_text(f"{TOML.replace('http://127.0.0.1:9', server.url)}")
