@@ -9,6 +9,7 @@ from shoal import Agent, Team
 from shoal.config import Settings
 from shoal.core.chat import ChatRequest
 from shoal.core.errors import ConfigError, EngineDown, InputError, ModelMissing, RunError, UnknownName
+from shoal.core.sync import run_sync
 from shoal.router.escalation import Escalation
 from shoal.testing.fixed_router import FixedRouter
 from shoal.testing.scripted import ScriptedModel, Turn
@@ -172,6 +173,7 @@ def test_run_sync_works_without_a_loop_and_twice(make_team: Any) -> None:
     team: Team = make_team({"one": ScriptedModel(lambda request: request.input)})
     assert team.run_sync("one apple").answer == "one apple"
     assert team.run_sync("one pear").answer == "one pear"
+    run_sync(team.aclose())
 
 
 async def test_run_sync_inside_a_loop_is_refused_with_the_async_form(make_team: Any) -> None:
