@@ -338,16 +338,16 @@ async def test_an_engine_that_hangs_is_left_at_the_deadline_and_its_place_freed(
 async def test_a_cancelled_run_frees_its_place_at_the_engine(
     server: FakeOllama, team_of: Callable[..., Team]
 ) -> None:
-    server.fail(Fault.hang(after=1))
+    server.fail(*[Fault.hang(after=1)] * 4)
     async with team_of(server.url) as team, asyncio.timeout(30):
         runs = [asyncio.create_task(team.run("one apple")) for _ in range(4)]
-        await server.until(chats=1)  # the others wait for the slot that has read their agent's instructions
+        await server.until(chats=4)
         for run in runs:
             run.cancel()
         await asyncio.gather(*runs, return_exceptions=True)
         assert (await team.run("one pear")).answer == "one pear"
         assert {row.status for row in team.runtime.ledger.runs()} == {"interrupted", "done"}
-    assert server.abandoned == 1
+    assert server.abandoned == 4
 
 
 async def test_a_thousand_requests_at_once_lose_nothing_and_keep_their_order(

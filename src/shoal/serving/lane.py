@@ -29,7 +29,7 @@ LAST: Rank = (NEVER, 0)
 class Slot:
     """A place of the engine where one call runs at a time, and which remembers how its last prompt began."""
 
-    __slots__ = ("freed", "group", "since", "task")
+    __slots__ = ("began", "freed", "group", "since", "task")
 
     def __init__(self) -> None:
         self.group: Group | None = None
@@ -38,6 +38,8 @@ class Slot:
         """When the group came here."""
         self.task: Task | None = None
         """What runs."""
+        self.began = -NEVER
+        """When its answer began, the reading done."""
         self.freed = -NEVER
         """When a task last ended here."""
 
@@ -144,7 +146,7 @@ class Lane:
         slot = min(free, key=_longest_unused)
         if slot.group is not None and now < slot.freed + self._rhythm.hold_s(self._reading_s):
             return None
-        group = self._orders[live is None].first() or self._group_to_help(batch=live is None)
+        group = self._orders[live is None].first() or self._group_to_help(now, batch=live is None)
         return None if group is None else (group, slot)
 
     def wake_times(self) -> Iterable[float]:
@@ -153,15 +155,19 @@ class Lane:
         if not self.waiting or not free:
             return
         yield self.rank[0]
+        for slot in self._slots:
+            if slot.group is not None and slot.group.waiting:
+                yield self._helped_from(slot.group)
         for slot in free:
             yield slot.freed + self._rhythm.hold_s(self._reading_s)
             yield slot.since + self._stay_s()
 
     def start(self, group: Group, slot: Slot, now: float) -> Task:
         """Run the first task of a group in a free slot, as `pick` said."""
+        slot.began = now
         if slot.group is not group:
             self._unseat(slot)
-            slot.group, slot.since = group, now
+            slot.group, slot.since, slot.began = group, now, now + self._reading_s
             group.seats += 1
         if self.max_wait_s > 0:
             group.served = now
@@ -237,14 +243,22 @@ class Lane:
         ]
         return min(open_to, key=_longest_unused, default=None)
 
-    def _group_to_help(self, *, batch: bool) -> Group | None:
+    def _group_to_help(self, now: float, *, batch: bool) -> Group | None:
         """One whose tasks wait for busy slots, if there is more to do than to read its beginning again."""
         held = (slot.group for slot in self._slots if slot.group is not None)
         waiting = [group for group in held if group.waiting and group.batch == batch]
         group = max(waiting, key=lambda group: group.waiting / group.seats, default=None)
-        if group is None or self._rhythm.is_quicker(self._reading_s):
-            return group
-        return group if group.waiting * self.costs.task_s > group.seats * self._reading_s else None
+        return group if group is not None and now >= self._helped_from(group) else None
+
+    def _helped_from(self, group: Group) -> float:
+        """When a further slot pays for a group that waits. Tasks take what they usually do, or, where one has
+        run for longer, at least as long as that one: what is known may be a guess, and a call may hang.
+        """
+        enough_s = group.seats * self._reading_s / group.waiting
+        if self._rhythm.is_quicker(self._reading_s) or self.costs.task_s > enough_s:
+            return -NEVER
+        busy = (slot.began for slot in self._slots if slot.group is group and slot.task is not None)
+        return min(busy, default=-NEVER) + enough_s
 
     def _unseat(self, slot: Slot) -> None:
         group, slot.group = slot.group, None
