@@ -11,8 +11,8 @@ and where several are due at once, for the load and a short visit of each that w
 A load, or the cached beginning of a prompt, that has just run out of work is kept for a moment when callers
 usually come back at once (`rhythm`). An agent whose slot went to another one has it back in the same visit
 only if reading its instructions costs no more a task than the next load would: the marginal value theorem
-(Charnov, "Optimal foraging", 1976). For eight callers in turn over four agents and two models that comes to
-within 2 % of the best order there is (benchmarks/closed_loop.py).
+(Charnov, "Optimal foraging", 1976). For eight callers in turn over four agents and two models, with one slot,
+that comes to within 2 to 8 % of the best order there is, for three engines (benchmarks/closed_loop.py).
 """
 
 from collections.abc import Iterable

@@ -133,6 +133,19 @@ def test_calls_that_begin_alike_follow_each_other() -> None:
     assert [task.prefix for task in host.order] == [*"xxxxyyyyzzzz"]
 
 
+def test_a_call_that_runs_long_lets_those_behind_it_have_a_slot_of_their_own() -> None:
+    schedule = schedule_of(load_s=1.0, read_s=10.0, parallel=2)
+    schedule.loaded(ALL[0], 0.0)
+    for _ in range(3):
+        assert schedule.add(Task(load=ALL[0], prefix="agent"), 0.0)
+    assert isinstance(schedule.next(0.0), Start)
+    assert schedule.next(0.0) is None  # two calls of a second each do not pay for ten of reading
+    later = schedule.wake_at(0.0)
+    assert later == 15.0  # ten of reading, and then as long as makes two of its kind pay for ten more
+    assert schedule.next(14.9) is None
+    assert isinstance(schedule.next(later), Start)
+
+
 def test_loads_that_fit_together_stay() -> None:
     host = Host(schedule_of(capacity=2 * ONE))
     for _ in range(3):
