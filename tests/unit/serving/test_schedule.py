@@ -140,10 +140,10 @@ def test_a_call_that_runs_long_lets_those_behind_it_have_a_slot_of_their_own() -
         assert schedule.add(Task(load=ALL[0], prefix="agent"), 0.0)
     assert isinstance(schedule.next(0.0), Start)
     assert schedule.next(0.0) is None  # two calls of a second each do not pay for ten of reading
-    later = schedule.wake_at(0.0)
-    assert later == 15.0  # ten of reading, and then as long as makes two of its kind pay for ten more
+    # ten of reading, and then as long as makes two of its kind pay for ten more
+    assert schedule.wake_at(0.0) == 15.0
     assert schedule.next(14.9) is None
-    assert isinstance(schedule.next(later), Start)
+    assert isinstance(schedule.next(15.0), Start)
 
 
 def test_loads_that_fit_together_stay() -> None:
