@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from shoal.router.product import product
 
-__all__ = ["CANDIDATES", "NEAREST", "Neighbours", "build_neighbours"]
+__all__ = ["CANDIDATES", "NEAREST", "Found", "Neighbours", "build_neighbours"]
 
 Rows = NDArray[np.float32]
 
@@ -29,21 +29,14 @@ class Neighbours:
     starts: NDArray[np.intp]
     """(classes + 1,): class c is rows[starts[c] : starts[c + 1]]."""
 
-    def similarities(self, query: Rows, which: int) -> Rows:
-        """(n, dimension) to (n, examples of class `which`): cosines."""
-        block = self.rows[self.starts[which] : self.starts[which + 1]]
-        return product(query, block.T)
-
-    def nearest(self, query: Rows, candidates: NDArray[np.intp]) -> list[tuple[int, float]]:
-        """Sources and cosines of the rows nearest to one query, (1, dimension), the nearest first.
-
-        Twice `NEAREST` of them, or as many as the candidates have.
-        """
+    def search(self, query: Rows, candidates: NDArray[np.intp]) -> "Found":
+        """Cosines of one query, (1, dimension), with the examples of the classes `candidates`, (m,)."""
         blocks = [slice(self.starts[which], self.starts[which + 1]) for which in candidates]
-        cosines = np.concatenate([self.similarities(query, int(which))[0] for which in candidates])
-        sources = np.concatenate([self.source[block] for block in blocks])
-        first = np.lexsort((sources, -cosines))[: 2 * NEAREST]
-        return [(int(sources[i]), float(np.clip(cosines[i], -1, 1))) for i in first]
+        return Found(
+            classes=candidates,
+            cosines=[product(query, self.rows[block].T)[0] for block in blocks],
+            sources=[self.source[block] for block in blocks],
+        )
 
     def likeness(self, query: Rows, candidates: NDArray[np.intp]) -> Rows:
         """Mean cosine of the `NEAREST` examples, (n, classes).
@@ -61,12 +54,45 @@ class Neighbours:
         result = np.full((len(query), classes), np.inf, np.float32)
         for which in np.flatnonzero(wanted.any(axis=0)):
             asking = np.flatnonzero(wanted[:, which])
-            found = self.similarities(query[asking], int(which))
-            taken = min(NEAREST, found.shape[1])
-            best = np.partition(found, found.shape[1] - taken, axis=1)[:, -taken:]
-            result[asking, which] = best.mean(axis=1)
-        lowest = result.min(axis=1, keepdims=True)
-        return np.where(np.isfinite(result), result, np.where(np.isfinite(lowest), lowest, 0.0))
+            block = self.rows[self.starts[which] : self.starts[which + 1]]
+            result[asking, which] = _mean_of_best(product(query[asking], block.T))
+        return _with_lowest(result)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one query's search saw: a class's cosines, and which of the rows built from they belong to."""
+
+    classes: NDArray[np.intp]
+    cosines: list[Rows]
+    sources: list[NDArray[np.intp]]
+
+    def likeness(self, classes: int) -> Rows:
+        """(1, classes): as `Neighbours.likeness`."""
+        result = np.full((1, classes), np.inf, np.float32)
+        for which, cosines in zip(self.classes, self.cosines, strict=True):
+            if len(cosines):
+                result[0, which] = _mean_of_best(cosines[None])[0]
+        return _with_lowest(result)
+
+    def nearest(self) -> list[tuple[int, float]]:
+        """Sources and cosines, the nearest first: twice `NEAREST` of them, or as many as there are."""
+        cosines, sources = np.concatenate(self.cosines), np.concatenate(self.sources)
+        first = np.lexsort((sources, -cosines))[: 2 * NEAREST]
+        return [(int(sources[i]), float(np.clip(cosines[i], -1, 1))) for i in first]
+
+
+def _mean_of_best(cosines: Rows) -> Rows:
+    """(n, examples of a class) to (n,)."""
+    taken = min(NEAREST, cosines.shape[1])
+    best = np.partition(cosines, cosines.shape[1] - taken, axis=1)[:, -taken:]
+    return np.add.reduce(best, axis=1) / np.float32(taken)
+
+
+def _with_lowest(likeness: Rows) -> Rows:
+    """Infinite values replaced by the lowest of their row; 0 where there is none."""
+    lowest = likeness.min(axis=1, keepdims=True)
+    return np.where(np.isfinite(likeness), likeness, np.where(np.isfinite(lowest), lowest, np.float32(0)))
 
 
 def build_neighbours(

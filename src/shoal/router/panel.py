@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shoal.router.gaussian import Gaussians, fit_gaussians
 from shoal.router.linear import LinearHead, fit_softmax
-from shoal.router.neighbour import CANDIDATES, Neighbours, build_neighbours
+from shoal.router.neighbour import CANDIDATES, Found, Neighbours, build_neighbours
 
 __all__ = ["Evidence", "Panel", "fit_panel", "fit_projection"]
 
@@ -79,9 +79,12 @@ class Panel:
             typicality=self.gaussians.typicality(rows),
         )
 
-    def nearest(self, row: Rows, logits: NDArray[np.floating]) -> list[tuple[int, float]]:
-        """For one row: which of the rows fitted on come nearest, and their cosines, nearest first."""
-        return self.neighbours.nearest(row, _candidates(logits)[0])
+    def look_closely(self, row: Rows) -> tuple[Evidence, Found]:
+        """Of one row, (1, dimension); and what its neighbours are."""
+        logits = self.head.logits(row)
+        found = self.neighbours.search(row, _candidates(logits)[0])
+        likeness = found.likeness(logits.shape[1])
+        return Evidence(logits, likeness, self.gaussians.typicality(row)), found
 
 
 def _candidates(logits: NDArray[np.floating]) -> NDArray[np.intp]:

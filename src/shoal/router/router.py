@@ -17,8 +17,6 @@ from shoal.router.description import describe_agents
 from shoal.router.edge import Edge, as_edge
 from shoal.router.encoder import Encoder, LayeredMiniLM, Vectors
 from shoal.router.example import Example, Examples, parse_examples
-from shoal.router.judgement import Verdicts
-from shoal.router.panel import Evidence
 from shoal.router.recent import RecentVectors
 from shoal.router.report import FitReport, check_labels, inspect_examples
 from shoal.router.split import split_request
@@ -149,7 +147,9 @@ class Router:
         saved = self._saved
         if not text.strip():
             return self._abstain("the text is empty")
-        query, evidence, verdict = self._judge([text])
+        trained = saved.trained
+        evidence, found = trained.panel.look_closely(self._project([text]))
+        verdict = trained.judgement.weigh(evidence, len(self.agents))
         scores = verdict.classes[0][: len(saved.agents)]
         best = int(verdict.best[0])
         confidence = float(verdict.confidence[0])
@@ -158,12 +158,12 @@ class Router:
         return Decision(
             agent=saved.agents[best] if fits else None,
             confidence=confidence,
-            calibrated=saved.trained.judgement.calibrated,
+            calibrated=trained.judgement.calibrated,
             best=saved.agents[best],
             margin=max(0.0, confidence - second),
             threshold=self.threshold,
             scores=dict(zip(saved.agents, map(float, scores), strict=True)),
-            nearest=self._nearest(query, evidence.logits),
+            nearest=self._shown(found.nearest()),
             reason=_reason(saved.agents[best], confidence, self.threshold),
         )
 
@@ -171,7 +171,8 @@ class Router:
         """See `RoutePort.split`."""
 
         def score(texts: Sequence[str]) -> list[tuple[str, float]]:
-            _, _, verdicts = self._judge(texts)
+            trained = self._saved.trained
+            verdicts = trained.judgement.weigh(trained.panel.look(self._project(texts)), len(self.agents))
             best, sure = map(int, verdicts.best), map(float, verdicts.confidence)
             return [(self.agents[i], confidence) for i, confidence in zip(best, sure, strict=True)]
 
@@ -181,12 +182,9 @@ class Router:
         """A callable for LangGraph's `add_conditional_edges`; see `edge.as_edge`."""
         return as_edge(self, text=text, otherwise=otherwise)
 
-    def _judge(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], Evidence, Verdicts]:
-        """Texts where the panel looks, what it sees of them, and what that is worth; a row each."""
-        trained = self._saved.trained
-        queries = trained.project(_finite(self._encoder.encode(texts), self._encoder))
-        evidence = trained.panel.look(queries)
-        return queries, evidence, trained.judgement.weigh(evidence, len(self.agents))
+    def _project(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Texts where the panel looks, a row each."""
+        return self._saved.trained.project(_finite(self._encoder.encode(texts), self._encoder))
 
     def _abstain(self, reason: str) -> Decision:
         return Decision(
@@ -199,9 +197,8 @@ class Router:
             reason=reason,
         )
 
-    def _nearest(self, query: NDArray[np.float32], logits: NDArray[np.floating]) -> tuple[Neighbour, ...]:
+    def _shown(self, found: Sequence[tuple[int, float]]) -> tuple[Neighbour, ...]:
         """Of the examples of the classes in question; job sentences are not shown."""
-        found = self._saved.trained.panel.nearest(query, logits)
         examples = self._saved.examples
         shown = [(source, cosine) for source, cosine in found if source < len(examples)][:NEAREST]
         return tuple(
