@@ -41,11 +41,13 @@ class Lease:
         self._paths = [folder / f"{name}.{part}" for part in ("turn", "gate")]
         self._files: list[int] = []
         self.is_held = False
+        self._is_changing = False
+        """Stands in the gate or is alone: a second lock on a file takes the place of the first."""
 
     def share(self) -> bool:
         """Try to use what is loaded; False = somebody is changing it, or waits to."""
         turn, gate = self._open()
-        if not self.is_held and _lock(gate, "shared"):
+        if not (self.is_held or self._is_changing) and _lock(gate, "shared"):
             self.is_held = _lock(turn, "shared")
             _unlock(gate)
         return self.is_held
@@ -53,6 +55,8 @@ class Lease:
     def is_wanted(self) -> bool:
         """Whether somebody else waits to change what is loaded."""
         _, gate = self._open()
+        if self._is_changing:
+            return False
         if not _lock(gate, "shared"):
             return True
         _unlock(gate)
@@ -69,14 +73,16 @@ class Lease:
         """Wait until nobody else uses what is loaded, and keep them out. Afterwards the turn is shared."""
         self.release()
         turn, gate = self._open()
-        await _wait(gate)
+        self._is_changing = True
         try:
+            await _wait(gate)
             await _wait(turn)
             try:
                 yield
             finally:
                 self.is_held = _lock(turn, "shared")
         finally:
+            self._is_changing = False
             _unlock(gate)
 
     def close(self) -> None:

@@ -211,7 +211,8 @@ class Scheduler:
         self._work.add_done_callback(self._worked)
 
     def _worked(self, work: asyncio.Task[None]) -> None:
-        self._work = None
+        if self._work is work:  # a caller who came in this moment may have begun the next
+            self._work = None
         if not work.cancelled():
             try:
                 work.result()

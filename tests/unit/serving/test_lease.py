@@ -82,3 +82,14 @@ async def test_a_cancelled_wait_leaves_the_gate_open(tmp_path: Path) -> None:
 async def enter(lease: Lease) -> None:
     async with lease.alone():
         pass
+
+
+async def test_trying_again_does_not_undo_ones_own_change(tmp_path: Path) -> None:
+    one, other = Lease(tmp_path, "host"), Lease(tmp_path, "host")
+    async with one.alone():
+        assert not one.share()
+        assert not one.is_wanted()
+        assert not other.share()
+    assert one.is_held
+    one.close()
+    other.close()
