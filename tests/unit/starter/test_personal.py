@@ -13,9 +13,8 @@ from examples.readers.agents.pii_spotter import (
     locate,
     pii_spotter,
     redact,
-    spans_stand_in_the_text,
 )
-from shoal.agents.validation import failed_checks, parse_output
+from shoal.agents.validation import parse_output
 
 
 def data(*spans: tuple[PersonalType, str]) -> PersonalData:
@@ -53,7 +52,7 @@ def test_hostile_text_is_read_in_time(piece: str) -> None:
     complete(piece * 5_000, [])
 
 
-def test_a_span_is_looked_for_after_the_one_before_it() -> None:
+def test_a_span_that_is_said_twice_is_looked_for_twice() -> None:
     text = "Ann met Ann and Bo."
 
     places = locate(text, data(("PERSON", "Ann"), ("PERSON", "Ann"), ("PERSON", "Bo")))
@@ -91,7 +90,7 @@ CARD: tuple[PersonalType, str] = ("CREDIT_CARD", "4111 1111 1111 1111")
         ([("PERSON", "Ann"), MAIL, CARD], [("PERSON", "Ann"), MAIL, CARD]),
         ([("PERSON", "Ann"), ("EMAIL_ADDRESS", "ann@example.com")], [("PERSON", "Ann"), MAIL, CARD]),
         ([("PERSON", "ann"), ("PHONE_NUMBER", "1111 1111")], [MAIL, CARD]),
-        ([("PERSON", "Anna")], [MAIL, CARD, ("PERSON", "Anna")]),
+        ([("PERSON", "Anna")], [MAIL, CARD]),
         ([], [MAIL, CARD]),
         ([("PHONE_NUMBER", "0000 0000")], [MAIL, CARD]),
         ([("DOMAIN_NAME", "writes from"), ("CREDIT_CARD", "pays")], [MAIL, CARD]),
@@ -130,16 +129,24 @@ def test_what_looks_like_a_telephone_number_is_one_unless_the_model_says_otherwi
     assert [f"{span.type} {span.text}" for span in spans] == expected
 
 
-def test_the_agents_answer_is_completed_and_a_made_up_name_is_noticed() -> None:
-    said = '{"spans": [{"type": "PERSON", "text": "Ann"}, {"type": "PERSON", "text": "Bob"}]}'
+def test_the_agents_answer_is_completed_and_what_it_made_up_is_left_out() -> None:
+    said = '{"spans": [{"type": "PERSON", "text": "Bob"}, {"type": "PERSON", "text": "Ann"}]}'
 
     found = parse_output(pii_spotter, said, TEXT)
 
-    assert [span.text for span in found.spans] == ["Ann", MAIL[1], CARD[1], "Bob"]
-    assert failed_checks(pii_spotter, TEXT, found) == ("spans_stand_in_the_text",)
+    assert [span.text for span in found.spans] == ["Ann", MAIL[1], CARD[1]]
 
 
-def test_spans_stand_in_the_text_in_its_order() -> None:
-    assert spans_stand_in_the_text(TEXT, data(("PERSON", "Ann"), MAIL))
-    assert not spans_stand_in_the_text(TEXT, data(MAIL, ("PERSON", "Ann")))
-    assert not spans_stand_in_the_text(TEXT, data(("PERSON", "Anna")))
+@pytest.mark.parametrize(
+    ("text", "words", "found"),
+    [
+        ("Annual report by Ann", "Ann", [17]),
+        ("aTM center", "TM", []),
+        ("call 1234", "234", []),
+        ("田中太郎さん", "田中太郎", [0]),  # no spaces between words
+        ("5th Avenue, 5th floor", "5th", [0]),
+        ("Ann", "", []),
+    ],
+)
+def test_a_span_is_whole_words(text: str, words: str, found: list[int]) -> None:
+    assert [place.start for place in locate(text, data(("PERSON", words)))] == found
