@@ -1,5 +1,6 @@
 """`shoal specialise`: train a specialist for an agent from rows, and let it go live if it passes its gate."""
 
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["specialise"]
 
+EVERY_S = 60.0
+"""How often a log that is no terminal hears how far it is."""
 TITLES = {
     "curate": "rows",
+    "prune": "base",
     "tune": "tuning",
     "evaluate": "asking the new version",
     "compare": "asking what it would replace",
@@ -41,6 +45,9 @@ Rank = Annotated[int | None, typer.Option(help="Of the adapter: its size and its
 Passes = Annotated[float | None, typer.Option(help="Over the rows, if the budget allows.")]
 Rate = Annotated[float | None, typer.Option(help="At its highest.")]
 Batch = Annotated[int | None, typer.Option(help="Rows a step.")]
+Prune = Annotated[
+    int, typer.Option(min=0, metavar="N", help="Drop the N least useful layers of the base first.")
+]
 System = Annotated[
     str | None, typer.Option(help="What it is told before the text; without: the agent's job.")
 ]
@@ -60,6 +67,7 @@ def specialise(  # noqa: PLR0913 (the options of a verb)
     passes: Passes = None,
     learning_rate: Rate = None,
     batch: Batch = None,
+    prune: Prune = 0,
     system: System = None,
     source: Source = "not said",
     licence: Licence = "not said",
@@ -99,6 +107,7 @@ def specialise(  # noqa: PLR0913 (the options of a verb)
                 provenance=Provenance(source=source, licence=licence),
                 project=project,
                 progress=show,
+                fewer_layers=prune,
             )
 
     report = run_async(work())
@@ -121,13 +130,20 @@ def _shown(agent: str) -> "Generator[Progress]":
     )
     with Progress(*columns, console=console(stderr=True), transient=True) as bar:
         task = bar.add_task(agent, total=None, left="")
+        said = time.monotonic()
 
         def show(step: "Step") -> None:
+            nonlocal said
             title = TITLES[step.stage]
             if step.text:
                 bar.console.print(f"{title}: {step.text}", markup=False, soft_wrap=True)
                 return
             left = "" if step.seconds_left is None else _left(step.seconds_left)
+            if not bar.console.is_terminal and time.monotonic() >= said + EVERY_S:
+                said = time.monotonic()
+                bar.console.print(
+                    f"{title}: {step.done} of {step.total} {left}", markup=False, soft_wrap=True
+                )
             bar.update(task, description=title, completed=step.done, total=step.total, left=left)
 
         yield show

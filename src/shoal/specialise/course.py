@@ -70,6 +70,8 @@ class Course:
     runtime: LocalRuntime
     store: StageStore
     tell: Progress
+    fewer_layers: int = 0
+    """How many layers the base is to lose before it is tuned."""
 
     def prepare(self, rows: Sequence[Row], held_out: Sequence[Row]) -> Used:
         """Curate and split. Takes seconds, so it is done in every call and not kept.
@@ -86,6 +88,8 @@ class Course:
         used = self.take(parts.train, parts.gate)
         notes = (*curated.report.lines(), *([parts.note] if parts.note else []))
         recipe = {name: value for name, value in asdict(self.tuning).items() if name not in NOT_LEARNT}
+        if self.fewer_layers:
+            recipe["fewer_layers"] = self.fewer_layers
         lessons = _contents(parts.train)
         if not self.store.begin(digest_of(lessons, self.base_digest, self.system, recipe)):
             notes += ("the rows, the recipe or the base changed since the last call: it was begun anew",)
@@ -102,6 +106,26 @@ class Course:
             parts=Split(train=tuple(rows), gate=tuple(held_out), groups=0),
             digest=digest_of(_contents(rows), _contents(held_out)),
         )
+
+    def prune(self, used: Used) -> "Course":
+        """This course on a base without the layers that the rows to learn from miss least. Takes a minute.
+
+        Raises:
+            ConfigError: the base does not have that many layers to lose, or the extra `train` is missing.
+            StorageError: the data folder cannot be written.
+        """
+        if not self.fewer_layers:
+            return self
+        from shoal.training.prune import keep_pruned
+
+        lessons = [lesson for row in used.parts.train for lesson in self._lessons(row)]
+        folder = self.project.settings.data_path / "bases"
+        weights = keep_pruned(self.weights, lessons, self.fewer_layers, folder)
+        with suppress(ValueError):
+            weights = weights.relative_to(self.project.root)  # a project can be moved
+        self.tell(Step(stage="prune", text=f"{self.fewer_layers} layers of {self.base} left out: {weights}"))
+        path = self.project.root / weights
+        return replace(self, base=f"embedded:{weights}", weights=path, base_digest=hash_file(path))
 
     async def tune(
         self, used: Used, tune: Callable[[Sequence[TuneRow], Path, Path, TuneSettings, TuneReport], Tuned]
@@ -259,10 +283,10 @@ class Course:
         if served is not None and served.adapter is None:
             mend = f"shoal promote {name} {version.number}"
             return f"{name} is served by another engine, where it has to be merged first: {mend}"
-        registry.promote(name, version.number)
         if served is None:
-            mend = f'Agent("{name}", model="{self.base}", ...)'
+            mend = f'Agent("{name}", model="{self.base}", ...), then: shoal promote {name} {version.number}'
             return f"{name} asks another model, so nothing changes for it yet: {mend}"
+        registry.promote(name, version.number)
         return None
 
     def _report(self, version: Version, notes: tuple[str, ...]) -> SpecialiseReport:

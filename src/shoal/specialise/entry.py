@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ async def specialise(  # noqa: PLR0913 (each is a choice of the user's)
     project: Project | None = None,
     progress: Progress | None = None,
     tune: Tune | None = None,
+    fewer_layers: int = 0,
 ) -> SpecialiseReport:
     """Train a specialist for an agent; it goes live if it passes its gate.
 
@@ -57,6 +59,8 @@ async def specialise(  # noqa: PLR0913 (each is a choice of the user's)
         project: whose specialist it becomes; None = that of the current folder.
         progress: told how far it is.
         tune: None = `shoal.training.tune_lora.tune`.
+        fewer_layers: prune the base of so many layers, those that the rows miss least, before the tuning
+            heals it. The smaller base lies in `<data folder>/bases/`, and the agent has to ask that one.
 
     Raises:
         ConfigError: the extra `train` is missing; the base is not `embedded:`; the agent uses tools or looks
@@ -79,8 +83,10 @@ async def specialise(  # noqa: PLR0913 (each is a choice of the user's)
         project=project,
         progress=progress,
         tuning=tuning or TuneSettings(budget_minutes=budget_minutes),
-    ) as course:
-        used = await asyncio.to_thread(course.prepare, rows, held_out)
+    ) as whole:
+        begun = replace(whole, fewer_layers=fewer_layers)
+        used = await asyncio.to_thread(begun.prepare, rows, held_out)
+        course = await asyncio.to_thread(begun.prune, used)
         return await course.admit(used, await course.tune(used, tune))
 
 

@@ -9,7 +9,7 @@ from shoal.specialists import Version
 
 __all__ = ["Progress", "Provenance", "SpecialiseReport", "Stage", "Step"]
 
-Stage = Literal["curate", "tune", "evaluate", "compare", "gate"]
+Stage = Literal["curate", "prune", "tune", "evaluate", "compare", "gate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,16 +7,18 @@ least. The pruned GGUF is a base of its own, with a digest of its own: adapters 
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise, zip_longest
 from pathlib import Path
 
-from shoal.core.errors import ConfigError
+from shoal.core.errors import ConfigError, StorageError
+from shoal.core.file_digest import hash_file
 from shoal.training.gguf_base import RowEncoder, load_model
 from shoal.training.gguf_file import Stored, copy_fields, field_value, open_gguf, write_gguf
+from shoal.training.stage_store import digest_of
 from shoal.training.tune_settings import TuneRow
 
-__all__ = ["Pruned", "block_influence", "drop_layers", "prune"]
+__all__ = ["Pruned", "block_influence", "drop_layers", "keep_pruned", "prune"]
 
 ROWS_READ = 64
 """Whose tokens the influence is averaged over; the order of layers is stable long before."""
@@ -55,6 +57,29 @@ def prune(base: Path, rows: Sequence[TuneRow], layers: int, path: Path) -> Prune
     return Pruned(base=path, dropped=dropped, influence=influence)
 
 
+def keep_pruned(base: Path, rows: Sequence[TuneRow], layers: int, folder: Path) -> Path:
+    """As `prune`, into a file of `folder` that is named for what it was made of, and made once.
+
+    Raises:
+        ConfigError: see `prune`.
+        ModelMissing: see `prune`.
+        StorageDamaged: see `prune`.
+        StorageError: see `prune`.
+    """
+    some = _some(rows)
+    made_of = digest_of(
+        hash_file(base), layers, [[asdict(message) for message in row.messages] for row in some]
+    )
+    path = folder / f"{base.stem}-minus-{layers}-{made_of[-8:]}.gguf"
+    if not path.is_file():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError("the pruned base cannot be kept", why=str(error)) from error
+        prune(base, some, layers, path)
+    return path
+
+
 def block_influence(base: Path, rows: Sequence[TuneRow]) -> tuple[float, ...]:
     """Of every layer, in [0, 2]: 1 - mean cosine of its input and output, over tokens of up to 64 rows.
 
@@ -69,7 +94,7 @@ def block_influence(base: Path, rows: Sequence[TuneRow]) -> tuple[float, ...]:
     if not rows:
         raise ConfigError("there is nothing to judge layers by", why="no rows were given")
     encoder, model = RowEncoder(base), load_model(base)
-    some = rows[:: -(-len(rows) // ROWS_READ)]
+    some = _some(rows)
     sums, tokens = list[float](), 0
     with torch.no_grad():
         for row in some:
@@ -83,6 +108,10 @@ def block_influence(base: Path, rows: Sequence[TuneRow]) -> tuple[float, ...]:
             sums = [one + more for one, more in zip_longest(sums, turned, fillvalue=0.0)]
             tokens += len(encoded)
     return tuple(each / tokens for each in sums)
+
+
+def _some(rows: Sequence[TuneRow]) -> Sequence[TuneRow]:
+    return rows[:: max(1, -(-len(rows) // ROWS_READ))]
 
 
 def drop_layers(base: Path, layers: Sequence[int], path: Path) -> None:

@@ -49,7 +49,7 @@ def rows(count: int, seed: int) -> list[dict[str, Any]]:
     return made
 
 
-def test_a_specialist_is_trained_killed_resumed_and_goes_live(tmp_path: Path, smollm2_path: Path) -> None:
+def write_project(tmp_path: Path, smollm2_path: Path) -> None:
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "all.py").write_text(AGENTS)
     (tmp_path / "shoal.toml").write_text(
@@ -58,21 +58,19 @@ def test_a_specialist_is_trained_killed_resumed_and_goes_live(tmp_path: Path, sm
     for name, count, seed in (("rows", 400, 1), ("held", 80, 2)):
         lines = "".join(f"{json.dumps(row)}\n" for row in rows(count, seed))
         (tmp_path / f"{name}.jsonl").write_text(lines)
-    command = [sys.executable, "-m", "shoal", "specialise", "parcels", "--data", "rows.jsonl"]
-    command += [
-        "--held-out",
-        "held.jsonl",
-        "--passes",
-        "2",
-        "--batch",
-        "16",
-        "--budget-minutes",
-        "4",
-        "--json",
-    ]
+
+
+COMMAND = [
+    *(sys.executable, "-m", "shoal", "specialise", "parcels", "--data", "rows.jsonl", "--json"),
+    *("--held-out", "held.jsonl", "--passes", "2", "--batch", "16", "--budget-minutes", "4"),
+]
+
+
+def test_a_specialist_is_trained_killed_resumed_and_goes_live(tmp_path: Path, smollm2_path: Path) -> None:
+    write_project(tmp_path, smollm2_path)
     checkpoint = tmp_path / ".shoal" / "training" / "parcels" / "tuning" / "checkpoint.pt"
 
-    killed = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, start_new_session=True)
+    killed = subprocess.Popen(COMMAND, cwd=tmp_path, stdout=subprocess.DEVNULL, start_new_session=True)
     limit = time.monotonic() + 240
     while not checkpoint.exists() and killed.poll() is None and time.monotonic() < limit:
         time.sleep(0.5)
@@ -81,7 +79,7 @@ def test_a_specialist_is_trained_killed_resumed_and_goes_live(tmp_path: Path, sm
         os.killpg(killed.pid, signal.SIGKILL)
     assert killed.wait() in (0, -signal.SIGKILL)  # a fast machine is done before it could be killed
 
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=900, check=False)
+    done = subprocess.run(COMMAND, cwd=tmp_path, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["live"]
@@ -89,3 +87,26 @@ def test_a_specialist_is_trained_killed_resumed_and_goes_live(tmp_path: Path, sm
     assert report["scores"]["field_f1"]["value"] > 0.8
     assert report["scores"]["valid_output"]["value"] >= 0.99
     assert (Path(report["folder"]) / "card.md").is_file()
+
+
+def test_a_pruned_base_is_healed_served_and_live_for_who_asks_it(tmp_path: Path, smollm2_path: Path) -> None:
+    write_project(tmp_path, smollm2_path)
+    command = [*COMMAND, "--prune", "6"]
+
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    (base,) = (tmp_path / ".shoal" / "bases").glob("*-minus-6-*.gguf")
+    assert base.stat().st_size < 0.9 * smollm2_path.stat().st_size
+    assert not report["live"]
+    assert any("asks another model" in note for note in report["notes"])
+    assert report["scores"]["field_f1"]["value"] > 0.5
+
+    agents = tmp_path / "agents" / "all.py"
+    name = f"embedded:{base.relative_to(tmp_path)}"
+    agents.write_text(AGENTS.replace("embedded:smollm2:135m", name))
+    promote = [sys.executable, "-m", "shoal", "promote", "parcels", "1"]
+    subprocess.run(promote, cwd=tmp_path, check=True, timeout=120, capture_output=True)
+    asked = [sys.executable, "-m", "shoal", "eval", "agent", "parcels", "--test", "held.jsonl", "--json"]
+    served = subprocess.run(asked, cwd=tmp_path, check=True, timeout=600, capture_output=True, text=True)
+    assert json.loads(served.stdout)["field_f1"] == report["scores"]["field_f1"]["value"]
