@@ -6,11 +6,11 @@ chunks unfindable; nothing in Chroma prevents it. And Chroma fails when its fold
 
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from shoal.core.errors import StorageError, StorageLocked
-from shoal.core.lock import holder_of, share, try_lock, unlock, write_holder
+from shoal.core.errors import StorageLocked
+from shoal.core.lock import hold, share, try_lock, unlock
 
 __all__ = ["reader_lock", "wait_for_readers", "writer_lock"]
 
@@ -18,29 +18,22 @@ READERS_WAIT_S = 5.0
 READERS_POLL_S = 0.05
 
 
-@contextmanager
-def writer_lock(path: Path) -> Generator[None]:
+def writer_lock(path: Path) -> AbstractContextManager[None]:
     """Hold the lock at `path` while the block runs.
 
     Raises:
         StorageLocked: another writer holds it; says which process.
         StorageError: the lock file cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
-    except OSError as error:
-        raise StorageError(
-            f"cannot write to {path.parent}", why=str(error), mend=f"chmod u+rwx {path.parent}"
-        ) from error
-    with file:
-        if not try_lock(file):
-            raise _held(path)
-        try:
-            write_holder(file)
-            yield
-        finally:
-            unlock(file)
+
+    def refusal(holder: str) -> StorageLocked:
+        return StorageLocked(
+            f"the index at {path.parent} is being written by {holder}",
+            why="an index has one writer at a time",
+            mend="wait until it is done, or end that process",
+        )
+
+    return hold(path, refusal)
 
 
 @contextmanager
@@ -70,15 +63,3 @@ def wait_for_readers(path: Path) -> bool:
             time.sleep(READERS_POLL_S)
         unlock(file)
     return True
-
-
-def _held(path: Path) -> StorageLocked:
-    holder = holder_of(path)
-    who, mend = "another process", ""
-    if holder is not None:
-        who, mend = f"process {holder[0]} on {holder[1]}", f"kill {holder[0]}"
-    return StorageLocked(
-        f"the index at {path.parent} is being written by {who}",
-        why="an index has one writer at a time",
-        mend=f"wait until it is done{f', or end it: {mend}' if mend else ''}",
-    )
