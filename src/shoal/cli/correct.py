@@ -27,8 +27,8 @@ def correct(
 ) -> None:
     """Correct an agent's answer: it stays as it was, and the right one is kept beside it."""
     from shoal.cli.runs import open_ledger
+    from shoal.harvesting.correction import answered_step, corrected_step
     from shoal.project import open_project
-    from shoal.training.correction import answered_step, corrected_step
 
     step = answered_step(open_ledger().run(run), subtask)
     agent = open_project().agent(str(step.agent))

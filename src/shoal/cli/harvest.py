@@ -15,11 +15,11 @@ from shoal.cli.output import AsJson, console, print_json, run_async
 if TYPE_CHECKING:
     from shoal.agents import Agent
     from shoal.graphs import Large
+    from shoal.harvesting.harvest import Harvest, Source
+    from shoal.harvesting.harvest_file import Agreement, HarvestFile
+    from shoal.harvesting.scrub import Spotter
     from shoal.project import Project
     from shoal.runtime import LocalRuntime
-    from shoal.training.harvest import Harvest, Source
-    from shoal.training.harvest_file import Agreement, HarvestFile
-    from shoal.training.scrub import Spotter
 
 __all__ = ["harvest"]
 
@@ -111,8 +111,8 @@ class _Wanted:
     as_json: bool
 
     async def harvest(self) -> "tuple[Harvest, HarvestFile]":
+        from shoal.harvesting.harvest_file import agree, check_any, check_free
         from shoal.runtime import LocalRuntime
-        from shoal.training.harvest_file import agree, check_any, check_free
 
         check_free(self.out)
         runtime = LocalRuntime(self.project.settings)
@@ -145,7 +145,7 @@ class _Wanted:
             await runtime.aclose()
 
     def _collect(self, runtime: "LocalRuntime") -> "Harvest":
-        from shoal.training.harvest import collect, harvest_thread
+        from shoal.harvesting.harvest import collect, harvest_thread
 
         name = self.agent.name
         return collect(
@@ -172,7 +172,7 @@ class _Wanted:
     async def _write(
         self, runtime: "LocalRuntime", found: "Harvest", agreement: "Agreement"
     ) -> "HarvestFile":
-        from shoal.training.harvest_file import scrub_rows, write_harvest
+        from shoal.harvesting.harvest_file import scrub_rows, write_harvest
 
         spotter = _spotter(self.project, runtime, but=self.agent.name)
         rows, scrubbed = await scrub_rows(found, spotter=spotter, spotter_name=SPOTTER, keep=self.keep)
@@ -204,7 +204,7 @@ def _labelling(file: Path | None, *, vary: int, samples: int, reasons: bool) -> 
         if vary or samples or reasons:
             raise typer.BadParameter("there is nothing to ask about", param_hint="--label")
         return None
-    from shoal.training.distil import Lessons
+    from shoal.harvesting.distil import Lessons
 
     return Labelling(file=file, lessons=Lessons(variations=vary, samples=samples, reasons=reasons))
 
@@ -222,7 +222,7 @@ def _elsewhere(project: "Project", agent: str) -> frozenset[str]:
 
 def _sources(take: str) -> "Sequence[Source]":
     from shoal.core.errors import UnknownName
-    from shoal.training.harvest import SOURCES
+    from shoal.harvesting.harvest import SOURCES
 
     if take == "all":
         return SOURCES

@@ -7,7 +7,7 @@ from shoal.cli.output import console, print_json, usd
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from shoal.training.cluster import Candidate, Clusters
+    from shoal.harvesting.cluster import Candidate, Clusters
 
 __all__ = ["show_clusters"]
 
@@ -18,9 +18,9 @@ CLEAR = 0.25
 def show_clusters(*, since: float, least: int, as_json: bool) -> None:
     """Group the requests in the ledger and say what could be made of each group."""
     from shoal.cli.runs import open_ledger
+    from shoal.harvesting.cluster import cluster_requests
+    from shoal.harvesting.harvest_file import TEAM
     from shoal.router.encoder import LayeredMiniLM
-    from shoal.training.cluster import cluster_requests
-    from shoal.training.harvest_file import TEAM
 
     asked = open_ledger().requests(since=since, but=TEAM)
     found = cluster_requests(asked, LayeredMiniLM(), least=least)

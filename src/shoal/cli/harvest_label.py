@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from shoal.agents import Agent
     from shoal.config import Settings
     from shoal.graphs import Large
+    from shoal.harvesting.distil import Lessons, Taught
+    from shoal.harvesting.scrub import Spotter
     from shoal.runtime import LocalRuntime
-    from shoal.training.distil import Lessons, Taught
-    from shoal.training.scrub import Spotter
 
 __all__ = ["Labelling", "open_large", "read_texts", "show_taught"]
 
@@ -43,9 +43,9 @@ class Labelling:
         Raises:
             ShoalError: what `Teacher.teach` raises; and what stopped it, where nothing was labelled at all.
         """
-        from shoal.training.distil import Teacher
-        from shoal.training.harvest import denied_texts, harvest_thread
-        from shoal.training.harvest_file import scrub_texts
+        from shoal.harvesting.distil import Teacher
+        from shoal.harvesting.harvest import denied_texts, harvest_thread
+        from shoal.harvesting.harvest_file import scrub_texts
 
         texts, lost = await scrub_texts(read_texts(self.file), spotter=spotter, keep=keep)
         steps = runtime.ledger.steps(agent=agent.name, thread_id=harvest_thread(agent.name))

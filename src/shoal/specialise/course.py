@@ -19,6 +19,8 @@ from shoal.agents import Agent, prompt_digest, schema_digest
 from shoal.agents.prompt import build_messages
 from shoal.agents.row import Row
 from shoal.core.file_digest import hash_file
+from shoal.curation.curate import curate
+from shoal.curation.splitting import Split, split
 from shoal.evaluation.agent import evaluate_agent
 from shoal.evaluation.extraction import RowScore, Scores, summarise
 from shoal.evaluation.paired import judge_gate
@@ -27,8 +29,6 @@ from shoal.router.escalation import Policy
 from shoal.runtime import LocalRuntime
 from shoal.specialise.report import Progress, Provenance, SpecialiseReport, Stage, Step
 from shoal.specialists import DataRecord, Draft, Gate, Score, Specialist, TuningRecord, Version
-from shoal.training.curate import curate
-from shoal.training.splitting import Split, split
 from shoal.training.stage_store import StageStore, digest_of
 from shoal.training.tune_settings import Tuned, TuneProgress, TuneReport, TuneRow, TuneSettings
 

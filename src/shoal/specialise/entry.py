@@ -52,7 +52,7 @@ async def specialise(  # noqa: PLR0913 (each is a choice of the user's)
         rows: what it should answer.
         base: `embedded:...`, a model with weights on this machine.
         budget_minutes: wall clock of the tuning; None = as long as it takes. Evaluation comes on top.
-        held_out: rows to evaluate on. Empty: some of `rows`, by template; see `shoal.training.splitting`.
+        held_out: rows to evaluate on. Empty: some of `rows`, by template; see `shoal.curation.splitting`.
         tuning: the whole recipe, budget and seed included.
         system: what the specialist is told before the text; None = the agent's job.
         provenance: for the card.

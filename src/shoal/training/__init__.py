@@ -1,4 +1,4 @@
-"""Learning: data sets from the ledger, models from data sets. Only models need torch, the extra `train`."""
+"""Models from rows: adapters for a base, the upper half of the router's encoder. Tuning needs torch (train)."""
 
 from shoal.training.contrastive import ContrastiveTuner
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shoal.training.recogniser import KINDS, find_personal
+from shoal.harvesting.recogniser import KINDS, find_personal
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "privacy" / "pii" / "train.jsonl.gz"
 LABELS = {

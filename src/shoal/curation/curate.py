@@ -9,8 +9,8 @@ from typing import Any, Literal, cast
 from shoal.agents.row import Row, canonical, fit_expected
 from shoal.agents.spec import AgentSpec
 from shoal.core.errors import InputError
-from shoal.training.duplicates import near_pairs, normalise
-from shoal.training.template import template_of
+from shoal.curation.duplicates import near_pairs, normalise
+from shoal.curation.template import template_of
 
 __all__ = ["Curated", "CurationReport", "Reason", "Removed", "curate"]
 

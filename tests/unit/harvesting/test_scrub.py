@@ -5,9 +5,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from shoal.training.recogniser import find_personal
-from shoal.training.scrub import Scrubbed, Unscrubbable, scrub
-from shoal.training.surrogate import dress, is_nobodys, make_surrogate, plain
+from shoal.harvesting.recogniser import find_personal
+from shoal.harvesting.scrub import Scrubbed, Unscrubbable, scrub
+from shoal.harvesting.surrogate import dress, is_nobodys, make_surrogate, plain
 
 VALUES = {
     "email": ("Maria.Gold@gmx.de", "x@acme.co.uk", "jörg.ß@müller.de"),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from shoal.agents.row import Row
-from shoal.training.duplicates import Groups, near_pairs
-from shoal.training.template import template_of
+from shoal.curation.duplicates import Groups, near_pairs
+from shoal.curation.template import template_of
 
 __all__ = ["Split", "split"]
 

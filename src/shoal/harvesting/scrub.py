@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, cast
 
-from shoal.training.recogniser import Found, find_personal
-from shoal.training.surrogate import DIGITS, Pieces, dress, make_surrogate, plain
+from shoal.harvesting.recogniser import Found, find_personal
+from shoal.harvesting.surrogate import DIGITS, Pieces, dress, make_surrogate, plain
 
 __all__ = ["SPOTTED", "ScrubReport", "Scrubbed", "Spotter", "Unscrubbable", "scrub"]
 

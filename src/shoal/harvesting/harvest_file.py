@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from shoal.core.errors import ConfigError, InputError, ShoalError, StorageError
+from shoal.harvesting.harvest import Harvest, HarvestRow, harvest_thread
+from shoal.harvesting.scrub import SPOTTED, Scrubbed, ScrubReport, Spotter, scrub
 from shoal.tracing.ledger import Ledger
 from shoal.tracing.record import RunRow, StepRow, new_id
-from shoal.training.harvest import Harvest, HarvestRow, harvest_thread
-from shoal.training.scrub import SPOTTED, Scrubbed, ScrubReport, Spotter, scrub
 
 __all__ = [
     "TEAM",

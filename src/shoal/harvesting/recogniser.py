@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Literal
 
-from shoal.training.surrogate import is_nobodys
+from shoal.harvesting.surrogate import is_nobodys
 
 __all__ = ["KINDS", "Found", "Kind", "find_personal"]
 

@@ -13,12 +13,12 @@ from shoal.config import load_settings
 from shoal.core.chat import ChatRequest
 from shoal.core.errors import EngineDown
 from shoal.graphs import Large
+from shoal.harvesting.distil import Lessons, Taught, Teacher
+from shoal.harvesting.harvest import Harvest, collect, harvest_thread
+from shoal.harvesting.harvest_file import agree, scrub_texts
 from shoal.router.escalation import Budget, LargePolicy
 from shoal.runtime import LocalRuntime
 from shoal.testing.scripted import ScriptedModel
-from shoal.training.distil import Lessons, Taught, Teacher
-from shoal.training.harvest import Harvest, collect, harvest_thread
-from shoal.training.harvest_file import agree, scrub_texts
 
 
 class Order(BaseModel):

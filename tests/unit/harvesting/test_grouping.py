@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shoal.training.grouping import group_vectors
+from shoal.harvesting.grouping import group_vectors
 
 
 def blobs(

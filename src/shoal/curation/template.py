@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from shoal.training.duplicates import normalise
+from shoal.curation.duplicates import normalise
 
 __all__ = ["template_of"]
 

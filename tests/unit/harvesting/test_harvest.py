@@ -13,14 +13,14 @@ from pydantic import BaseModel
 from shoal import Agent, Scored, Team
 from shoal.config import Settings, load_settings
 from shoal.core.errors import ConfigError, InputError, RunError, StorageError
+from shoal.harvesting.correction import answered_step, corrected_step
+from shoal.harvesting.harvest import Harvest, HarvestRow, Source, collect, harvest_thread
+from shoal.harvesting.harvest_file import agree, check_free, meta_path, scrub_rows, write_harvest
 from shoal.router.escalation import Escalation
 from shoal.router.example import text_key
 from shoal.router.sole import SoleRouter
 from shoal.testing.scripted import ScriptedModel
 from shoal.tracing.ledger import Ledger
-from shoal.training.correction import answered_step, corrected_step
-from shoal.training.harvest import Harvest, HarvestRow, Source, collect, harvest_thread
-from shoal.training.harvest_file import agree, check_free, meta_path, scrub_rows, write_harvest
 
 REMOTE = "ollama:big:120b-cloud"
 

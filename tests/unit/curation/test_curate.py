@@ -12,10 +12,10 @@ from pydantic import BaseModel
 from shoal import Agent
 from shoal.agents.row import Row, parse_rows
 from shoal.core.errors import InputError
-from shoal.training.curate import Curated, curate
-from shoal.training.duplicates import near_pairs
-from shoal.training.splitting import split
-from shoal.training.template import template_of
+from shoal.curation.curate import Curated, curate
+from shoal.curation.duplicates import near_pairs
+from shoal.curation.splitting import split
+from shoal.curation.template import template_of
 
 NAMES = [
     a + b for a in ("Ann", "Bob", "Eve", "Zoe", "Tim") for b in ("a", "berg", "son", "ski", "ton", "ley")

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.core.errors import InputError
+from shoal.harvesting.grouping import group_vectors
 from shoal.router.encoder import HIDDEN, Encoder
 from shoal.router.example import text_key
 from shoal.tracing.requests import Asked
-from shoal.training.grouping import group_vectors
 
 __all__ = ["Advice", "Candidate", "Clusters", "cluster_requests"]
 

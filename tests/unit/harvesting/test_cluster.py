@@ -5,12 +5,12 @@ import pytest
 from shoal import Agent, Scored, Team
 from shoal.config import load_settings
 from shoal.core.errors import InputError
+from shoal.harvesting.cluster import Candidate, cluster_requests
 from shoal.router.encoder import LayeredMiniLM
 from shoal.router.escalation import Escalation
 from shoal.testing.fixed_router import FixedRouter
 from shoal.testing.scripted import ScriptedModel
 from shoal.tracing.requests import Asked
-from shoal.training.cluster import Candidate, cluster_requests
 
 CITIES = (
     "Rome",

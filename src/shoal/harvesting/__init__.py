@@ -1,0 +1,1 @@
+"""Rows out of the ledger: what was answered well, without personal data, labelled, grouped into tasks."""
