@@ -59,8 +59,7 @@ async def specialise(  # noqa: PLR0913 (each is a choice of the user's)
         project: whose specialist it becomes; None = that of the current folder.
         progress: told how far it is.
         tune: None = `shoal.training.tune_lora.tune`.
-        fewer_layers: prune the base of so many layers, those that the rows miss least, before the tuning
-            heals it. The smaller base lies in `<data folder>/bases/`, and the agent has to ask that one.
+        fewer_layers: how many of its least useful layers the base loses first; see `Course.prune`.
 
     Raises:
         ConfigError: the extra `train` is missing; the base is not `embedded:`; the agent uses tools or looks
