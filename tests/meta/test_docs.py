@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -32,3 +33,19 @@ def test_every_link_between_pages_leads_somewhere() -> None:
         if not (page.parent / target).exists()
     }
     assert broken <= STILL_TO_BE_WRITTEN
+
+
+def test_the_layers_in_the_docs_are_those_that_lint_holds() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    held = {
+        name for layer in contracts[0]["layers"] for name in layer.split(" | ") if not name.startswith("(")
+    }
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    shown = page.split("```")[1]
+    assert held == {word for line in shown.splitlines() for word in named(line)}
+
+
+def named(line: str) -> list[str]:
+    """The packages that a line of the drawing names, at its left."""
+    left = line.split("  ", maxsplit=1)[0]
+    return [name for name in left.split(" | ") if name.isalpha()]

@@ -75,7 +75,8 @@ def _has_choice(schema: Any) -> bool:
     match schema:
         case Mapping():
             keywords = cast("Mapping[str, Any]", schema)
-            return "enum" in keywords or any(map(_has_choice, keywords.values()))
+            chooses = "enum" in keywords or keywords.get("type") == "boolean"
+            return chooses or any(map(_has_choice, keywords.values()))
         case list():
             return any(map(_has_choice, cast("list[Any]", schema)))
         case _:

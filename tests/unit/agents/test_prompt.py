@@ -21,7 +21,7 @@ class Mail(BaseModel):
 
 @pytest.mark.parametrize(
     ("output", "alternatives"),
-    [(str, 0), (Order, 0), (list[str], 0), (Mail, 2), (Literal["yes", "no"], 2)],
+    [(str, 0), (Order, 0), (list[str], 0), (Mail, 2), (Literal["yes", "no"], 2), (bool, 2)],
 )
 def test_alternatives_are_asked_for_where_an_answer_chooses_among_labels(
     output: type[object], alternatives: int
