@@ -1,7 +1,7 @@
 """Quality against size of one specialist: bare base, base + adapter, merged and quantised, pruned and healed.
 
     python benchmarks/specialists.py --data rows.jsonl --held-out heldout.jsonl --system "..." \
-        --adapter specialists/command-reader/1/adapter.gguf --prune 4 8 --minutes 5
+        --adapter specialists/command-reader/2/adapter.gguf --prune 4 8 --minutes 5
 
 Every file answers the same held-out rows greedily, without a grammar, through the embedded engine. Pruned
 bases are tuned on the rows of --data for --minutes each (0 = not at all), which needs the extra `train`.
