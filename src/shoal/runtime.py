@@ -116,6 +116,7 @@ class LocalRuntime:
             parallel=serving.parallel,
             max_wait_s=serving.max_wait_s,
             max_queue=serving.max_queue,
+            load_s=serving.load_s,
         )
         return Schedulers(limits, self.settings.data_path / SERVING)
 
@@ -132,7 +133,7 @@ class LocalRuntime:
     @cached_property
     def ollama_memory(self) -> OllamaMemory:
         """What the configured Ollama has in memory."""
-        return OllamaMemory(self._client(self.settings.ollama_url))
+        return OllamaMemory(self._client(self.settings.ollama_url), load_s=self.settings.serving.load_s)
 
     @property
     def spans(self) -> Spans:

@@ -18,6 +18,7 @@ from shoal.core.chat import ChatRequest, Message, complete
 from shoal.core.errors import (
     ConfigError,
     ContextOverflow,
+    DeadlineExceeded,
     LoadFailed,
     LocalOnlyError,
     ModelMissing,
@@ -280,11 +281,16 @@ RETRIED = 3
         (Fault.status(400, "no"), REFUSED, "RequestRefused"),
         (Fault.status(503, QUEUE_FULL), RETRIED, "Overloaded"),
         (Fault.status(500, CRASHED), RETRIED, "LoadFailed"),
+        (Fault.status(429, "too many requests"), RETRIED, "Overloaded"),
+        (Fault.no_done(after=0), RETRIED, "StreamBroken"),
+        (Fault.garbage(after=0), RETRIED, "StreamBroken"),
         (Fault.reset(after=0), RETRIED, "StreamBroken"),
         (Fault.eof(after=0), RETRIED, "StreamBroken"),
         (Fault.reset(after=2), REFUSED, "StreamBroken"),
         (Fault.error_line(after=2), REFUSED, "StreamBroken"),
         (Fault.eof(after=2), REFUSED, "StreamBroken"),
+        (Fault.garbage(after=2), REFUSED, "StreamBroken"),
+        (Fault.no_done(after=2), REFUSED, "StreamBroken"),
     ],
 )
 async def test_a_failing_engine_is_tried_within_bounds_and_flagged(
@@ -299,6 +305,64 @@ async def test_a_failing_engine_is_tried_within_bounds_and_flagged(
     assert {row.error_class for row in rows} == {error}
     assert {row.attempt for row in rows} == {1}
     assert result.steps[0].why
+
+
+async def test_what_a_dead_attempt_said_is_counted_and_not_shown(
+    server: FakeOllama, team_of: Callable[..., Team]
+) -> None:
+    server.fail(Fault.reset(after=3))
+    async with team_of(server.url) as team, asyncio.timeout(30):
+        result = await team.run("one two three four five")
+        (dead,) = team.runtime.ledger.run(result.run_id).calls
+    assert (dead.status, dead.error_class, dead.output_tokens) == ("error", "StreamBroken", 3)
+    assert result.totals.output_tokens == 3
+    assert not result.answer or "one two" not in result.answer
+
+
+@asynccontextmanager
+async def slow_to_load(start: Open, *, load_s: float) -> AsyncGenerator[LocalRuntime]:
+    """A model that takes 300 s to load, at a hundredth of real time, and one that takes none."""
+    slow = FakeModel(name="slow:1b", reply=echo, load_s=300.0)
+    quick = FakeModel(name="small:1b", reply=echo)
+    async with FakeOllama([slow, quick], settings=ServerSettings(time_scale=1 / 100)) as server:
+        config = f"[ollama]\nurl = '{server.url}'\nnum_ctx = 512\n[serving]\nload_s = {load_s}\n"
+        async with start(config) as runtime:
+            yield runtime
+
+
+def ask(runtime: LocalRuntime, name: str) -> Any:
+    async def asked() -> str:
+        model = await runtime.model(f"ollama:{name}")
+        request = ChatRequest(messages=(Message("user", "one"),))
+        return (await complete(model.stream(request))).text
+
+    return asked()
+
+
+async def test_a_load_of_minutes_is_waited_for(start: Open) -> None:
+    async with slow_to_load(start, load_s=20.0) as runtime, asyncio.timeout(30):
+        assert await ask(runtime, "slow:1b") == "one"
+
+
+async def test_a_load_that_hangs_ends_at_its_limit_and_other_models_go_on(start: Open) -> None:
+    async with slow_to_load(start, load_s=2.0) as runtime, asyncio.timeout(30):
+        with pytest.raises(DeadlineExceeded, match="was not loaded within") as caught:
+            await ask(runtime, "slow:1b")
+        assert caught.value.phase == "load"
+        assert "load_s" in caught.value.mend
+        assert await ask(runtime, "small:1b") == "one"
+
+
+async def test_a_model_is_loaded_once_however_its_callers_differ(server: FakeOllama, start: Open) -> None:
+    async with start(f'[ollama]\nurl = "{server.url}"\nnum_ctx = 512\n') as runtime:
+        agents = [
+            Agent(f"agent-{n}", job="Do it.", model="ollama:small:1b", max_tokens=20 + n, timeout_s=20 + n)
+            for n in range(4)
+        ]
+        done = await asyncio.gather(*(agent.run("one", runtime=runtime) for agent in agents * 3))
+    assert all(attempt.failure is None for attempt in done)
+    assert server.scheduler.loads == ["small:1b"]
+    assert {chat["options"]["num_ctx"] for chat in server.chats} == {512}
 
 
 async def test_two_failures_are_mended_by_the_third_try(

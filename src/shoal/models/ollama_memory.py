@@ -13,7 +13,7 @@ from typing import Any, final
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from shoal.core.errors import EngineDown, Overloaded
+from shoal.core.errors import DeadlineExceeded, EngineDown, Overloaded
 from shoal.models.ollama_error import from_status, from_transport
 from shoal.models.ollama_info import tagged
 
@@ -53,14 +53,16 @@ class _Ps(BaseModel):
 class OllamaMemory:
     """The memory of one server. Every method raises `EngineDown` when no Ollama answers there."""
 
-    def __init__(self, client: httpx.AsyncClient, *, unload_s: float = 30.0) -> None:
+    def __init__(self, client: httpx.AsyncClient, *, load_s: float = 300.0, unload_s: float = 30.0) -> None:
         """Nothing is asked here.
 
         Args:
             client: to the server, its base_url set. Stays the caller's to close.
+            load_s: how long a load may take.
             unload_s: how long a model may take to be gone.
         """
         self._client = client
+        self._load_s = load_s
         self._unload_s = unload_s
 
     async def ps(self) -> tuple[RunningModel, ...]:
@@ -82,15 +84,24 @@ class OllamaMemory:
         )
 
     async def load(self, model: str, *, num_ctx: int) -> None:
-        """Bring a model into memory; returns when it can answer. Takes as long as that takes.
+        """Bring a model into memory; returns when it can answer.
 
         Raises:
+            DeadlineExceeded: that takes longer than `load_s`.
             ModelMissing: the server has no such model.
             LoadFailed: it cannot be loaded.
             Overloaded: too many others wait for a load.
         """
-        async with self._errors():
-            await self._post(model, {"options": {"num_ctx": num_ctx}})
+        try:
+            async with asyncio.timeout(self._load_s), self._errors():
+                await self._post(model, {"options": {"num_ctx": num_ctx}})
+        except TimeoutError as error:
+            raise DeadlineExceeded(
+                f"{model} was not loaded within {self._load_s:g} s",
+                phase="load",
+                limit_s=self._load_s,
+                mend="raise load_s in [serving] of shoal.toml",
+            ) from error
 
     async def unload(self, model: str) -> None:
         """Take a model out of memory and wait until it is gone.

@@ -32,6 +32,7 @@ class Limits:
     parallel: int | None = None
     max_wait_s: float = 30.0
     max_queue: int = 10_000
+    load_s: float = 300.0
 
 
 @final
@@ -56,7 +57,7 @@ class Schedulers:
             self._made[url] = Scheduler(
                 url,
                 schedule,
-                host=OllamaHost(url, OllamaMemory(client)),
+                host=OllamaHost(url, OllamaMemory(client, load_s=self._limits.load_s)),
                 learnt=Learnt(self._folder / LEARNT),
                 lease=Lease(self._folder, url),
             )
