@@ -1,4 +1,5 @@
-"""Quality against size of one specialist: bare base, base + adapter, merged and quantised, pruned and healed.
+"""Quality against size of one specialist: the base and one twice its size without tuning, bare and with
+examples in the prompt; base + adapter; merged and quantised; pruned and healed.
 
     python benchmarks/specialists.py --data rows.jsonl --held-out heldout.jsonl --system "..." \
         --adapter specialists/command-reader/2/adapter.gguf --prune 4 8 --minutes 5
@@ -10,6 +11,7 @@ bases are tuned on the rows of --data for --minutes each (0 = not at all), which
 import argparse
 import asyncio
 import json
+import random
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -30,6 +32,9 @@ from shoal.training.tune_lora import TuneRow, TuneSettings, tune
 
 MAX_TOKENS = 400
 SEED = 0
+EXAMPLES = 10
+"""Rows shown to a model that was not tuned, drawn from those to learn from."""
+BASE, LARGER = "smollm2:135m", "gemma3:270m"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,8 @@ class Variant:
     name: str
     base: Path
     adapter: Path | None = None
+    examples: Sequence[Row] = ()
+    """Shown as turns before the text."""
 
     @property
     def megabytes(self) -> float:
@@ -50,10 +57,11 @@ async def answer(variant: Variant, system: str, rows: Sequence[Row]) -> list[str
     adapters = {"adapter": variant.adapter} if variant.adapter else {}
     model = EmbeddedModel(variant.name, EngineSettings(gguf=variant.base, num_ctx=2048, adapters=adapters))
     places = asyncio.Semaphore(2)
+    shown = [turn for row in variant.examples for turn in turns(row)]
 
     async def ask(row: Row) -> str:
         request = ChatRequest(
-            messages=(Message("system", system), Message("user", row.input)),
+            messages=(Message("system", system), *shown, Message("user", row.input)),
             max_tokens=MAX_TOKENS,
             adapter=next(iter(adapters), None),
         )
@@ -66,6 +74,14 @@ async def answer(variant: Variant, system: str, rows: Sequence[Row]) -> list[str
         await model.aclose()
 
 
+def turns(row: Row) -> tuple[Message, Message]:
+    return Message("user", row.input), Message("assistant", written(row.expected))
+
+
+def written(expected: object) -> str:
+    return expected if isinstance(expected, str) else json.dumps(expected, ensure_ascii=False)
+
+
 def score(texts: Sequence[str], rows: Sequence[Row]) -> Scores:
     def one(text: str, row: Row) -> RowScore:
         try:
@@ -76,10 +92,14 @@ def score(texts: Sequence[str], rows: Sequence[Row]) -> Scores:
     return summarise([one(text, row) for text, row in zip(texts, rows, strict=True)])
 
 
-def build_variants(given: argparse.Namespace, base: Path, folder: Path) -> list[Variant]:
+def build_variants(given: argparse.Namespace, base: Path, larger: Path, folder: Path) -> list[Variant]:
+    learnt_from = load_rows(given.data)
+    some = random.Random(SEED).sample(learnt_from, EXAMPLES)
     variants = [
-        Variant(kind="base alone", name="base alone", base=base),
         Variant(kind="base + adapter", name="base + adapter", base=base, adapter=given.adapter),
+        Variant(kind="not tuned", name="base alone", base=base),
+        Variant(kind="not tuned", name="base, examples", base=base, examples=some),
+        Variant(kind="not tuned", name="Gemma, examples", base=larger, examples=some),
     ]
     for kind in ("Q8_0", "Q4_1"):
         path = folder / f"merged-{kind}.gguf"
@@ -88,11 +108,9 @@ def build_variants(given: argparse.Namespace, base: Path, folder: Path) -> list[
     rows = [
         TuneRow(
             messages=(Message("system", given.system), Message("user", row.input)),
-            answer=row.expected
-            if isinstance(row.expected, str)
-            else json.dumps(row.expected, ensure_ascii=False),
+            answer=written(row.expected),
         )
-        for row in load_rows(given.data)
+        for row in learnt_from
     ]
     for layers in given.prune:
         path = folder / f"pruned-{layers}.gguf"
@@ -142,15 +160,14 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
-    base = asyncio.run(
-        fetch_weights("smollm2:135m", folder=platformdirs.user_cache_path("shoal") / "weights")
-    )
+    weights = platformdirs.user_cache_path("shoal") / "weights"
+    base, larger = (asyncio.run(fetch_weights(name, folder=weights)) for name in (BASE, LARGER))
     rows = load_rows(given.held_out)[: given.rows]
     found: list[tuple[Variant, Scores]] = []
     with tempfile.TemporaryDirectory() as folder:
         reference: list[str] = []
         print(f"{'':18} {'MB':>6} {'exact':>6} {'field F1':>22} {'valid':>6} {'as adapter':>11}")
-        for variant in build_variants(given, base, Path(folder)):
+        for variant in build_variants(given, base, larger, Path(folder)):
             texts = asyncio.run(answer(variant, given.system, rows))
             if variant.adapter == given.adapter:
                 reference = texts
