@@ -112,7 +112,7 @@ def specialise(  # noqa: PLR0913 (the options of a verb)
 
     report = run_async(work())
     if as_json:
-        print_json({"live": report.is_live, "folder": report.folder, "notes": report.notes} | _plain(report))
+        print_json(_plain(report) | {"live": report.is_live, "folder": report.folder, "notes": report.notes})
     else:
         _print(report)
 
