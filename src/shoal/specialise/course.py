@@ -172,8 +172,8 @@ class Course:
             scores = await self._ask("evaluate", candidate, used.parts.gate)
             gate = await self._judge(scores, used.parts.gate)
             version = self._register(used, tuned, scores, gate)
-            if note := self._go_live(version):
-                used = replace(used, notes=(*used.notes, note))
+            if gate.passed and self._obstacle(version) is None:
+                self.project.specialists.promote(self.agent.name, version.number)
         return self._report(version, used.notes)
 
     def _lessons(self, row: Row) -> Iterator[TuneRow]:
@@ -274,11 +274,9 @@ class Course:
         examples = draw.sample(texts, min(EXAMPLES, len(texts)))
         return self.project.specialists.add(self.agent.name, draft, tuned.adapter, examples=examples)
 
-    def _go_live(self, version: Version) -> str | None:
-        """Promote it if it may be and can be served; else say what to do."""
+    def _obstacle(self, version: Version) -> str | None:
+        """Why the agent would not be answered by this version, and what to do; None = it would."""
         registry, name = self.project.specialists, self.agent.name
-        if not version.gate.passed:
-            return None
         served = self.project.served(self.agent, registry.check(name, version.number))
         if served is not None and served.adapter is None:
             mend = f"shoal promote {name} {version.number}"
@@ -286,15 +284,17 @@ class Course:
         if served is None:
             mend = f'Agent("{name}", model="{self.base}", ...), then: shoal promote {name} {version.number}'
             return f"{name} asks another model, so nothing changes for it yet: {mend}"
-        registry.promote(name, version.number)
         return None
 
     def _report(self, version: Version, notes: tuple[str, ...]) -> SpecialiseReport:
         registry = self.project.specialists
         live = registry.live(self.agent.name)
+        is_live = live is not None and live.number == version.number
+        if not is_live and version.gate.passed and (obstacle := self._obstacle(version)):
+            notes += (obstacle,)
         return SpecialiseReport(
             version=version,
-            is_live=live is not None and live.number == version.number,
+            is_live=is_live,
             folder=registry.path(self.agent.name, version.number),
             notes=notes,
         )
