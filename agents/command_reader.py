@@ -4,14 +4,14 @@ Its specialist is trained on the SNIPS benchmark. Without one the small model's 
 """
 
 from shoal import Agent
-from tools.command import Command, has_slots_of_its_intent, says_words_of_the_command
+from tools.command import Command, has_slots_of_its_intent
 
 command_reader = Agent(
     "command-reader",
     job="Read a command and give its intent and slots as JSON.",
     model="embedded:smollm2:135m",
     output=Command,
-    checks=[says_words_of_the_command, has_slots_of_its_intent],
+    checks=[has_slots_of_its_intent],
     max_tokens=256,
     timeout_s=30,
 )

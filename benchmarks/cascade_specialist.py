@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from shoal import Agent
+from shoal import Agent, Verbatim
 from shoal.agents import Probe
 from shoal.config import load_settings
 from shoal.core.file_digest import hash_file
@@ -52,14 +52,7 @@ SHOWN = 4
 
 class Command(BaseModel):
     intent: str
-    slots: dict[str, list[str]]
-
-
-def says_words_of_the_command(text: str, command: Command) -> bool:
-    said = text.casefold().split()
-    return all(
-        set(value.casefold().split()) <= set(said) for each in command.slots.values() for value in each
-    )
+    slots: dict[str, list[Verbatim]]
 
 
 @dataclass(frozen=True)
@@ -103,7 +96,6 @@ async def main() -> None:
         model=SMALL,
         output=Command,
         examples=[(row.input, row.expected) for row in shown[:: len(shown) // SHOWN][:SHOWN]],
-        checks=[says_words_of_the_command],
         max_tokens=256,
         timeout_s=1_800,  # on a busy machine an answer that comes late is not a wrong one
         specialist=None if options.adapter == "none" else trained(Path(options.adapter), options.system),

@@ -4,7 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Command", "Intent", "has_slots_of_its_intent", "says_words_of_the_command"]
+from shoal import Verbatim
+
+__all__ = ["Command", "Intent", "has_slots_of_its_intent"]
 
 Intent = Literal[
     "AddToPlaylist",
@@ -35,19 +37,9 @@ class Command(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     intent: Intent
-    slots: dict[str, list[str]]
+    slots: dict[str, list[Verbatim]]
     """Name to values, names and values in the order of the text."""
-
-
-def says_words_of_the_command(text: str, command: Command) -> bool:
-    """Every value stands in the text, case and runs of spaces aside."""
-    said = _plain(text)
-    return all(value and _plain(value) in said for values in command.slots.values() for value in values)
 
 
 def has_slots_of_its_intent(_text: str, command: Command) -> bool:
     return set(command.slots) <= set(SLOTS[command.intent].split()) and all(command.slots.values())
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())

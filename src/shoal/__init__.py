@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from shoal.core.provider import provide_runtime
 
 if TYPE_CHECKING:
-    from shoal.agents import Agent, Attempt
+    from shoal.agents import Agent, Attempt, Verbatim
     from shoal.core.errors import ShoalError
     from shoal.core.passage import Passage
     from shoal.graphs import (
@@ -51,6 +51,7 @@ __all__ = [
     "TeamEvent",
     "Token",
     "Tool",
+    "Verbatim",
     "fold",
     "open_project",
 ]
@@ -76,6 +77,7 @@ _HOMES = {
     "TeamEvent": "shoal.graphs",
     "Token": "shoal.graphs",
     "Tool": "shoal.tools",
+    "Verbatim": "shoal.agents",
     "fold": "shoal.graphs",
     "open_project": "shoal.project",
 }

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import math
 import os
 import resource
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,19 @@ async def test_counts_the_tokens_the_engine_will_see(embedded: EmbeddedModel) ->
     ):
         counted = await embedded.count_tokens(request)
         assert counted == (await complete(embedded.stream(request))).usage.input_tokens
+
+
+async def test_a_verbatim_string_says_words_of_the_text_and_no_others(embedded: EmbeddedModel) -> None:
+    text = 'Book me a table in "Zqvw Xkrt"'
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    verbatim = {**schema, "properties": {"city": {"type": "string", "x-verbatim": True}}}
+    request = replace(ask("Name the largest city of France.", max_tokens=40), input=text)
+    free, held = [
+        json.loads((await complete(embedded.stream(replace(request, schema=each)))).text)["city"]
+        for each in (schema, verbatim)
+    ]
+    assert free not in text, "asked for something else, it says something else"
+    assert held in text
 
 
 async def test_answers_carry_the_digest_of_the_weights(embedded: EmbeddedModel) -> None:

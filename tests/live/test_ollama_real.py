@@ -92,6 +92,17 @@ class TestAdapter:
         with pytest.raises(RequestRefused):
             _ = await complete(model.stream(request))
 
+    async def test_a_verbatim_string_says_words_of_the_text_and_no_others(self, model: OllamaModel) -> None:
+        request = ChatRequest(
+            messages=(Message("user", "Name the largest city of France."),),
+            max_tokens=40,
+            schema={"type": "string", "x-verbatim": True},
+            input=(text := 'Book me a table in "Zqvw Xkrt"'),
+        )
+        said = json.loads((await complete(model.stream(request))).text)
+        assert said
+        assert said in text
+
     async def test_an_answer_ends_where_the_window_does(self, client: httpx.AsyncClient) -> None:
         small = OllamaModel(NAME, client, num_ctx=64)
         story = ChatRequest(messages=(Message("user", "Tell a long story."),), max_tokens=200)

@@ -3,12 +3,14 @@
 from shoal.agents.agent import Agent
 from shoal.agents.attempt import AgentEvent, Attempt, Judge, Repairing
 from shoal.agents.digest import prompt_digest, schema_digest, tools_digest
-from shoal.agents.loop import Task, attempt_events, check_text
+from shoal.agents.loop import attempt_events, check_text
 from shoal.agents.probe import Probe
 from shoal.agents.prompt import build_request
 from shoal.agents.runtime import Runtime, default_runtime
 from shoal.agents.spec import AgentSpec
 from shoal.agents.validation import HardChecks
+from shoal.agents.verbatim import Verbatim
+from shoal.agents.work import Task
 
 __all__ = [
     "Agent",
@@ -21,6 +23,7 @@ __all__ = [
     "Repairing",
     "Runtime",
     "Task",
+    "Verbatim",
     "attempt_events",
     "build_request",
     "check_text",

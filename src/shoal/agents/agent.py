@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from shoal.agents.attempt import AgentEvent, Attempt, Judge, OutputT
-from shoal.agents.loop import Task, attempt_events
+from shoal.agents.loop import attempt_events
 from shoal.agents.runtime import Runtime, default_runtime
 from shoal.agents.spec import AgentSpec
 from shoal.agents.validation import HardChecks
+from shoal.agents.work import Task
 from shoal.core.errors import ConfigError, StreamBroken
 from shoal.core.sync import run_sync
 

@@ -3,28 +3,26 @@
 Everything an agent does goes through `attempt_events`; `run` and `stream` only fold or pass on its events.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, Generic
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
 
-from shoal.agents.attempt import AgentEvent, Attempt, Judge, OutputT, Repairing
-from shoal.agents.probe import Probe, ask_agreement, ask_self_check
+from shoal.agents.attempt import AgentEvent, Attempt, OutputT, Repairing
+from shoal.agents.probe import ask_agreement, ask_self_check
 from shoal.agents.prompt import build_repair, build_request
-from shoal.agents.runtime import Runtime
 from shoal.agents.signals import read_signals
 from shoal.agents.spec import AgentSpec
 from shoal.agents.tool_use import ToolUse
 from shoal.agents.tooling import parse_step
 from shoal.agents.validation import failed_checks, parse_output
+from shoal.agents.work import Draft, Task, Work
 from shoal.core.chat import ChatDelta, ChatEvent, ChatRequest, ChatResponse, Message, complete
-from shoal.core.decision import Decision, Judged, Signals
+from shoal.core.decision import Judged, Signals
 from shoal.core.errors import (
     ConfigError,
     ContextOverflow,
-    DeadlineExceeded,
     InputError,
     ModelError,
     OutputInvalid,
@@ -38,108 +36,12 @@ from shoal.models.function import FunctionModel
 from shoal.tracing.scope import scope
 from shoal.tracing.spans import RetrievalSpan
 
-__all__ = ["Task", "attempt_events", "check_text"]
+__all__ = ["attempt_events", "check_text"]
 
 MAX_REPAIRS = 2
 PASSAGES = 4
 """Passages looked up for one text."""
 MAX_INPUT_CHARS = 1_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task(Generic[OutputT]):
-    """What one attempt is made of."""
-
-    agent: AgentSpec[OutputT]
-    text: str
-    runtime: Runtime
-    judge: Judge
-    decision: Decision | None = None
-    """How the text came to this agent; its confidence is one of the signals."""
-    difficulty: float | None = None
-    """P(the agent fails), judged from the text alone; one of the signals."""
-    context: tuple[Passage, ...] = ()
-    """Answers of earlier subtasks; quoted before what is looked up."""
-    large: bool = False
-    """A larger model could still be asked after this one."""
-    purpose: str = "answer"
-    """For the ledger: "answer", or "escalation" when the model is the large one."""
-    probe: Probe = Probe()  # noqa: RUF009  it is frozen
-    """Signals that further calls are made for."""
-    place: str = ""
-    """Where in its run the attempt stands, the same when the run is resumed: effects of tools are
-    recorded under it."""
-
-
-@dataclass(slots=True)
-class _Work(Generic[OutputT]):
-    """One attempt while it is made."""
-
-    task: Task[OutputT]
-    model: ChatModel
-    deadline: float
-    """On the monotonic clock."""
-    tools: ToolUse
-    request: ChatRequest | None = None
-    """What is asked next: it grows by tool calls and repairs. None = nothing was looked up yet."""
-    repairs: int = 0
-    drafts: tuple[Judged, ...] = ()
-    """What was judged before, and asked for again."""
-
-    def add(self, *turns: Message) -> None:
-        """Ask with these turns after what was asked before."""
-        assert self.request is not None, "there is something to add to once it was asked"
-        self.request = replace(self.request, messages=self.request.messages + turns)
-
-    def drop_passage(self) -> bool:
-        """Leave out the weakest passage looked up; False = the agent forbids it, or there is none."""
-        assert self.request is not None, "it was asked, and did not fit"
-        agent, request = self.task.agent, self.request
-        weakest = min(
-            (passage for passage in request.passages if passage.score is not None),
-            key=lambda passage: passage.score or 0.0,
-            default=None,
-        )
-        if agent.on_overflow == "refuse" or weakest is None:
-            return False
-        kept = tuple(passage for passage in request.passages if passage is not weakest)
-        shorter = build_request(agent, self.task.text, kept)
-        later = request.messages[len(shorter.messages) :]
-        self.request = replace(shorter, messages=shorter.messages + later)
-        return True
-
-    @asynccontextmanager
-    async def in_time(self) -> AsyncGenerator[None]:
-        """Give up what is awaited inside when the attempt's time is over. Never open across a yield."""
-        agent = self.task.agent
-        limit = asyncio.timeout(max(0.0, self.deadline - time.monotonic()))
-        try:
-            async with limit:
-                yield
-        except TimeoutError as error:
-            if not limit.expired():
-                raise
-            raise DeadlineExceeded(
-                f"{agent.name} did not finish within {agent.timeout_s:g} s",
-                phase="total",
-                limit_s=agent.timeout_s,
-                mend=f'Agent("{agent.name}", timeout_s={agent.timeout_s * 2:g}, ...)',
-            ) from error
-
-
-@dataclass(slots=True)
-class _Draft(Generic[OutputT]):
-    """What is known after the last call."""
-
-    said: list[str] = field(default_factory=list[str])
-    response: ChatResponse | None = None
-    output: OutputT | None = None
-    signals: Signals = field(default_factory=Signals)
-    failure: ShoalError | None = None
-
-    @property
-    def text(self) -> str:
-        return self.response.text if self.response else "".join(self.said)
 
 
 async def attempt_events(task: Task[OutputT]) -> AsyncGenerator[AgentEvent[OutputT]]:
@@ -155,14 +57,14 @@ async def attempt_events(task: Task[OutputT]) -> AsyncGenerator[AgentEvent[Outpu
     """
     check_text(task.text)
     started = time.monotonic()
-    work = _Work(
+    work = Work(
         task=task,
         model=await task.runtime.model(_model_of(task.agent), task.agent.specialist),
         deadline=started + task.agent.timeout_s,
         tools=ToolUse(task.agent.tools, task.runtime.ledger, task.place),
     )
     while True:
-        draft = _Draft[OutputT]()
+        draft = Draft[OutputT]()
         async with aclosing(_draft(work, draft)) as deltas:
             async for delta in deltas:
                 yield delta
@@ -180,7 +82,7 @@ async def attempt_events(task: Task[OutputT]) -> AsyncGenerator[AgentEvent[Outpu
             break
         yield Repairing(verdict=verdict)
         problem = draft.failure.why or draft.failure.what if draft.failure else verdict.reason
-        work.add(*build_repair(draft.text, problem))
+        work.request = build_repair(task.agent, work.request, draft.text, problem)
         work.drafts += (Judged(signals=draft.signals, verdict=verdict),)
         work.repairs += 1
     yield Attempt(
@@ -220,7 +122,7 @@ def check_text(text: str) -> None:
         )
 
 
-async def _draft(work: _Work[OutputT], draft: _Draft[OutputT]) -> AsyncGenerator[ChatDelta]:
+async def _draft(work: Work[OutputT], draft: Draft[OutputT]) -> AsyncGenerator[ChatDelta]:
     """Ask once and fill the draft. A failure of the model or its answer is kept there, not raised."""
     try:
         if work.request is None:
@@ -241,7 +143,7 @@ async def _draft(work: _Work[OutputT], draft: _Draft[OutputT]) -> AsyncGenerator
         draft.failure = error
 
 
-async def _probe(work: _Work[Any], draft: _Draft[Any]) -> Signals:
+async def _probe(work: Work[Any], draft: Draft[Any]) -> Signals:
     """The signals, with those that the task pays further calls for. What cannot be measured stays unknown."""
     probe, agent, signals, request = work.task.probe, work.task.agent, draft.signals, work.request
     if (
@@ -269,7 +171,7 @@ async def _probe(work: _Work[Any], draft: _Draft[Any]) -> Signals:
     return signals
 
 
-async def _look_up(work: _Work[Any]) -> tuple[Passage, ...]:
+async def _look_up(work: Work[Any]) -> tuple[Passage, ...]:
     task = work.task
     if task.agent.knowledge is None:
         return task.context
@@ -279,7 +181,7 @@ async def _look_up(work: _Work[Any]) -> tuple[Passage, ...]:
             return task.context + await retriever.search(task.text, limit=PASSAGES)
 
 
-async def _answer(work: _Work[Any]) -> AsyncGenerator[ChatDelta | ChatResponse]:
+async def _answer(work: Work[Any]) -> AsyncGenerator[ChatDelta | ChatResponse]:
     """One answer; with tools, as many calls as it takes to get there, within bounds.
 
     Tool calls and their results stay in the work's request, so that a repair does not make them again.
@@ -311,7 +213,7 @@ async def _answer(work: _Work[Any]) -> AsyncGenerator[ChatDelta | ChatResponse]:
         work.add(Message("assistant", response.text), Message("user", f"Result of {name}: {result}"))
 
 
-async def _ask(work: _Work[Any]) -> AsyncGenerator[ChatEvent]:
+async def _ask(work: Work[Any]) -> AsyncGenerator[ChatEvent]:
     """One answer. While the prompt does not fit it is asked with fewer passages, if the agent allows that."""
     while True:
         is_silent = True
@@ -327,7 +229,7 @@ async def _ask(work: _Work[Any]) -> AsyncGenerator[ChatEvent]:
             return
 
 
-async def _call(work: _Work[Any]) -> AsyncGenerator[ChatEvent]:
+async def _call(work: Work[Any]) -> AsyncGenerator[ChatEvent]:
     """One call of the model, as long as the attempt's time lasts; its last event is the response."""
     assert work.request is not None
     purpose = "repair" if work.repairs else work.task.purpose
@@ -345,7 +247,7 @@ async def _call(work: _Work[Any]) -> AsyncGenerator[ChatEvent]:
                 return
 
 
-def _read(work: _Work[OutputT], draft: _Draft[OutputT]) -> None:
+def _read(work: Work[OutputT], draft: Draft[OutputT]) -> None:
     """Turn the response into output and signals, leaving in the draft what is known when one fails."""
     agent, response = work.task.agent, draft.response
     assert response is not None
@@ -366,7 +268,7 @@ def _read(work: _Work[OutputT], draft: _Draft[OutputT]) -> None:
     )
 
 
-def _seen(work: _Work[Any], response: ChatResponse) -> Signals:
+def _seen(work: Work[Any], response: ChatResponse) -> Signals:
     assert work.request is not None
     is_json = work.task.agent.output is not str
     passages = work.request.passages

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from shoal.agents.spec import AgentSpec
 from shoal.agents.tooling import tool_schema
 from shoal.core.chat import ChatRequest, JsonSchema, Message
 from shoal.core.passage import Passage
+from shoal.core.verbatim import plain_verbatim
 
 __all__ = ["build_messages", "build_repair", "build_request"]
 
@@ -18,6 +20,9 @@ Elsewhere none: free text has a near tie somewhere whatever it says, and Ollama 
 vocabulary for every token it lists alternatives to (55 ms a token with the 262,144 of Gemma 3, against
 16 ms for the token itself).
 """
+
+DRAWN_TEMPERATURE = 0.7
+"""Of a specialist's second try: its first was the likeliest answer, which is not asked for twice."""
 
 
 def build_request(agent: AgentSpec[Any], text: str, passages: tuple[Passage, ...]) -> ChatRequest:
@@ -55,18 +60,29 @@ def build_messages(
     return (*turns, asked)
 
 
-def build_repair(answer: str, problem: str) -> tuple[Message, ...]:
-    """The turns that show a model its own answer and what is wrong with it."""
-    return (
+def build_repair(agent: AgentSpec[Any], request: ChatRequest, answer: str, problem: str) -> ChatRequest:
+    """What is asked after an answer that is not usable.
+
+    A model that converses is shown its answer and what is wrong with it. A specialist has only ever seen one
+    turn, and reads a second as the next text to work on: it is asked the same, and drawn from.
+    """
+    if agent.specialist is not None:
+        sampling = request.sampling
+        drawn = replace(
+            sampling, temperature=max(sampling.temperature, DRAWN_TEMPERATURE), seed=sampling.seed + 1
+        )
+        return replace(request, sampling=drawn)
+    turns = (
         Message("assistant", answer),
         Message("user", f"That answer is not usable: {problem}\nGive the whole answer again, corrected."),
     )
+    return replace(request, messages=request.messages + turns)
 
 
 def _shape(schema: JsonSchema | None) -> str:
     if schema is None:
         return ""
-    compact = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+    compact = json.dumps(plain_verbatim(schema), ensure_ascii=False, separators=(",", ":"))
     return f"Answer with JSON that fits this schema, and nothing else:\n{compact}"
 
 

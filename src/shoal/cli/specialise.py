@@ -4,7 +4,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -48,6 +48,13 @@ Batch = Annotated[int | None, typer.Option(help="Rows a step.")]
 Prune = Annotated[
     int, typer.Option(min=0, metavar="N", help="Drop the N least useful layers of the base first.")
 ]
+Vary = Annotated[
+    int,
+    typer.Option(min=0, metavar="N", help="Variants of each row to learn from, other values quoted."),
+]
+AdaptedMatrices = Annotated[
+    Literal["feed-forward", "all"], typer.Option(help="What the adapter adapts of each layer.")
+]
 System = Annotated[
     str | None, typer.Option(help="What it is told before the text; without: the agent's job.")
 ]
@@ -67,6 +74,8 @@ def specialise(  # noqa: PLR0913 (the options of a verb)
     passes: Passes = None,
     learning_rate: Rate = None,
     batch: Batch = None,
+    matrices: AdaptedMatrices = "feed-forward",
+    vary: Vary = 0,
     prune: Prune = 0,
     system: System = None,
     source: Source = "not said",
@@ -88,11 +97,9 @@ def specialise(  # noqa: PLR0913 (the options of a verb)
     project = open_project()
     agent = project.agent(name)
     rows, held = load_rows(data), load_rows(held_out) if held_out else ()
-    alpha = None if rank is None else 2.0 * rank  # the update is scaled by their ratio
-    recipe = {"rank": rank, "alpha": alpha, "passes": passes, "learning_rate": learning_rate, "batch": batch}
     tuning = replace(
-        TuneSettings(seed=seed, budget_minutes=budget_minutes or None),
-        **{setting: value for setting, value in recipe.items() if value is not None},
+        TuneSettings(seed=seed, budget_minutes=budget_minutes or None, matrices=matrices),
+        **_chosen(rank=rank, passes=passes, learning_rate=learning_rate, batch=batch),
     )
 
     async def work() -> "SpecialiseReport":
@@ -108,13 +115,18 @@ def specialise(  # noqa: PLR0913 (the options of a verb)
                 project=project,
                 progress=show,
                 fewer_layers=prune,
+                variants=vary,
             )
 
     report = run_async(work())
-    if as_json:
-        print_json(_plain(report) | {"live": report.is_live, "folder": report.folder, "notes": report.notes})
-    else:
-        _print(report)
+    print_json(_plain(report)) if as_json else _print(report)
+
+
+def _chosen(*, rank: int | None, **others: float | None) -> dict[str, float]:
+    """Settings that were given; the update is scaled by alpha / rank, which stays as it is."""
+    alpha = None if rank is None else 2.0 * rank
+    settings = {"rank": rank, "alpha": alpha, **others}
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 @contextmanager
@@ -156,7 +168,8 @@ def _left(seconds: float) -> str:
 def _plain(report: "SpecialiseReport") -> dict[str, object]:
     from dataclasses import asdict
 
-    return asdict(report.version)
+    said: dict[str, object] = {"live": report.is_live, "folder": report.folder, "notes": report.notes}
+    return asdict(report.version) | said
 
 
 def _print(report: "SpecialiseReport") -> None:

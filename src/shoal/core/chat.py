@@ -60,14 +60,15 @@ class ChatRequest:
     max_tokens: int = 512
     sampling: Sampling = field(default_factory=Sampling)
     schema: JsonSchema | None = None
-    """JSON schema the answer is constrained to. Engines enforce it in part only: validate anyway."""
+    """JSON schema the answer is constrained to. Engines enforce it in part only: validate anyway.
+    `x-verbatim` marks strings that come from `input` (shoal.core.verbatim)."""
     top_logprobs: int | None = None
     """Alternatives wanted per token, 0 to 20; None = no logprobs at all."""
     adapter: str | None = None
     """A LoRA adapter to apply to this request only, by the name that the model knows it by."""
     stop: tuple[str, ...] = ()
     input: str = ""
-    """The text the messages were built from. Only in-process functions read it."""
+    """The text the messages were built from: in-process functions read it, verbatim strings stand in it."""
     passages: tuple[Passage, ...] = ()
     """The passages the messages quote. Only in-process functions read them."""
     reuse: bool = False

@@ -19,8 +19,9 @@ from typing import Any, cast
 
 from shoal.agents.agent import Agent
 from shoal.agents.attempt import Attempt, Judge
-from shoal.agents.loop import Task, attempt_events
+from shoal.agents.loop import attempt_events
 from shoal.agents.runtime import Runtime
+from shoal.agents.work import Task
 from shoal.core.chat import ChatRequest, Message, Sampling, complete
 from shoal.core.errors import EngineDown, ModelError, ModelMissing, OverBudget, Overloaded, ShoalError
 from shoal.core.port import ChatModel

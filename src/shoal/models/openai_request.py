@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 
 from shoal.core.chat import ChatRequest, Sampling
 from shoal.core.errors import RequestRefused
+from shoal.core.verbatim import plain_verbatim
 
 __all__ = ["DIALECTS", "Dialect", "encode_request"]
 
@@ -72,7 +73,11 @@ def encode_request(model: str, request: ChatRequest, dialect: Dialect) -> dict[s
     if request.top_logprobs is not None and speaks.logprobs:
         body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
     if request.schema is not None:
-        schema = {"name": "answer", "schema": request.schema, "strict": _is_closed(request.schema)}
+        schema = {
+            "name": "answer",
+            "schema": plain_verbatim(request.schema),  # a word it does not know is an error in strict mode
+            "strict": _is_closed(request.schema),
+        }
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     return body
 

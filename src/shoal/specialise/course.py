@@ -21,6 +21,7 @@ from shoal.agents.row import Row
 from shoal.core.file_digest import hash_file
 from shoal.curation.curate import curate
 from shoal.curation.splitting import Split, split
+from shoal.curation.vary import vary
 from shoal.evaluation.agent import evaluate_agent
 from shoal.evaluation.extraction import RowScore, Scores, summarise
 from shoal.evaluation.paired import judge_gate
@@ -72,6 +73,8 @@ class Course:
     tell: Progress
     fewer_layers: int = 0
     """How many layers the base is to lose before it is tuned."""
+    variants: int = 0
+    """Of each row, learnt from beside it; see `shoal.curation.vary`."""
 
     def prepare(self, rows: Sequence[Row], held_out: Sequence[Row]) -> Used:
         """Curate and split. Takes seconds, so it is done in every call and not kept.
@@ -88,8 +91,7 @@ class Course:
         used = self.take(parts.train, parts.gate)
         notes = (*curated.report.lines(), *([parts.note] if parts.note else []))
         recipe = {name: value for name, value in asdict(self.tuning).items() if name not in NOT_LEARNT}
-        if self.fewer_layers:
-            recipe["fewer_layers"] = self.fewer_layers
+        recipe |= {"fewer_layers": self.fewer_layers, "variants": self.variants}
         lessons = _contents(parts.train)
         if not self.store.begin(digest_of(lessons, self.base_digest, self.system, recipe)):
             notes += ("the rows, the recipe or the base changed since the last call: it was begun anew",)
@@ -144,7 +146,12 @@ class Course:
                 Step(stage="tune", done=at.steps_done, total=at.steps_planned, seconds_left=at.seconds_left)
             )
 
-        lessons = [lesson for row in used.parts.train for lesson in self._lessons(row)]
+        rows = used.parts.train
+        if self.variants:
+            more = self._vary(rows)
+            self.tell(Step(stage="tune", text=f"{len(more)} variants of the {len(rows)} rows beside them"))
+            rows += more
+        lessons = [lesson for row in rows for lesson in self._lessons(row)]
         work = asyncio.ensure_future(
             asyncio.to_thread(tune, lessons, self.weights, self.store.folder / "tuning", self.tuning, show)
         )
@@ -158,6 +165,12 @@ class Course:
         text = f"{tuned.steps} steps in {tuned.seconds / 60:.1f} minutes on {tuned.device}"
         self.tell(Step(stage="tune", text=text))
         return tuned
+
+    def _vary(self, rows: Sequence[Row]) -> tuple[Row, ...]:
+        schema = self.agent.schema
+        if schema is None:
+            return ()
+        return vary(rows, schema, times=self.variants, seed=self.tuning.seed)
 
     async def admit(self, used: Used, tuned: Tuned) -> SpecialiseReport:
         """Evaluate, gate, register; live if it passes.
@@ -259,7 +272,7 @@ class Course:
                 source=self.provenance.source,
             ),
             tuning=TuningRecord(
-                settings=asdict(tuned.settings),
+                settings=asdict(tuned.settings) | ({"variants": self.variants} if self.variants else {}),
                 steps=tuned.steps,
                 seconds=tuned.seconds,
                 device=tuned.device,

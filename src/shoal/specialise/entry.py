@@ -41,11 +41,12 @@ async def specialise(  # noqa: PLR0913 (each is a choice of the user's)
     progress: Progress | None = None,
     tune: Tune | None = None,
     fewer_layers: int = 0,
+    variants: int = 0,
 ) -> SpecialiseReport:
     """Train a specialist for an agent; it goes live if it passes its gate.
 
     What each stage leaves lies in `<data folder>/training/<agent>/`: the same call after a crash goes on
-    where it ended, inside the tuning at the last checkpoint. With other rows it begins anew.
+    from there, inside the tuning at the last checkpoint. With other rows it begins anew.
 
     Args:
         agent: who is to learn. Its output type says what an answer is.
@@ -60,14 +61,13 @@ async def specialise(  # noqa: PLR0913 (each is a choice of the user's)
         progress: told how far it is.
         tune: None = `shoal.training.tune_lora.tune`.
         fewer_layers: how many of its least useful layers the base loses first; see `Course.prune`.
+        variants: of each row, learnt from beside it; see `shoal.curation.vary`. A pass is over all of them.
 
     Raises:
-        ConfigError: the extra `train` is missing; the base is not `embedded:`; the agent uses tools or looks
-            things up; a row is too long for the base.
+        ConfigError: no extra `train`; a base that is not `embedded:`; an agent with tools; too long a row.
         InputError: too few rows are left after curation, or all want the same answer.
         ModelMissing: the base was never fetched.
-        StorageLocked: another training of this agent runs.
-        StorageError: the data folder cannot be written, or its disk is full.
+        StorageError: another training of this agent runs; the data folder cannot be written, or is full.
     """
     if tune is None:
         from shoal.training.extra import check_extra
@@ -83,7 +83,7 @@ async def specialise(  # noqa: PLR0913 (each is a choice of the user's)
         progress=progress,
         tuning=tuning or TuneSettings(budget_minutes=budget_minutes),
     ) as whole:
-        begun = replace(whole, fewer_layers=fewer_layers)
+        begun = replace(whole, fewer_layers=fewer_layers, variants=variants)
         used = await asyncio.to_thread(begun.prepare, rows, held_out)
         course = await asyncio.to_thread(begun.prune, used)
         return await course.admit(used, await course.tune(used, tune))

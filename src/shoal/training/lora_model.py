@@ -12,7 +12,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from shoal.training.batching import Stream
-from shoal.training.tune_settings import TuneSettings
+from shoal.training.tune_settings import Matrices, TuneSettings
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -21,21 +21,26 @@ if TYPE_CHECKING:
 
 __all__ = ["add_pairs", "answer_loss", "pairs"]
 
-TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+FEED_FORWARD = ("gate_proj", "up_proj", "down_proj")
+TARGETS: dict[Matrices, tuple[str, ...]] = {
+    "feed-forward": FEED_FORWARD,
+    "all": ("q_proj", "k_proj", "v_proj", "o_proj", *FEED_FORWARD),
+}
 ATTENTION = "shoal_stream"
 SCORED_AT_ONCE = 128
 """Answer tokens whose scores, 49,152 each for a small model, are in memory together."""
 
 
 def add_pairs(model: "PreTrainedModel", settings: TuneSettings) -> "PeftModel":
-    """`model` with a pair beside each matrix of every layer, drawn from the settings' seed."""
+    """`model` with a pair beside the settings' matrices of every layer, drawn from their seed."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AttentionInterface
 
     AttentionInterface.register(ATTENTION, _attend)
     model.set_attn_implementation(ATTENTION)
-    config = LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=list(TARGETS), bias="none")
+    targets = list(TARGETS[settings.matrices])
+    config = LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=targets, bias="none")
     config._register_custom_module({torch.nn.Linear: _fused_linear()})  # noqa: SLF001 (documented by peft)
     torch.manual_seed(settings.seed)
     with warnings.catch_warnings():

@@ -95,7 +95,7 @@ def _run(
     learner = Learner(load_model(base), settings)
     lengths = [len(row) for row in encoded]
     a_pass = len(plan_batches(lengths, settings.batch, (settings.seed, 0)))
-    schedule, losses = Schedule(math.ceil(settings.passes * a_pass)), list[float]()
+    schedule, losses = Schedule(settings.steps(len(rows))), list[float]()
     used_j: float | None = 0.0
     if (state := load_checkpoint(work, identity)) is not None:
         learner.restore(state)

@@ -1,12 +1,20 @@
 """What a tuning is given, says while it runs, and gives back. No torch here: the orchestrator reads these."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from shoal.core.chat import Message
 
-__all__ = ["TuneProgress", "TuneReport", "TuneRow", "TuneSettings", "Tuned"]
+__all__ = ["Matrices", "TuneProgress", "TuneReport", "TuneRow", "TuneSettings", "Tuned"]
+
+Matrices = Literal["feed-forward", "all"]
+"""Which of a layer's get a pair: the three of its feed-forward part, or those of attention as well."""
+FEWEST_PASSES, MOST_PASSES = 3, 12
+ENOUGH_STEPS = 800
+"""Steps after which the specialists that ship gained little more (docs/specialists.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,16 +23,20 @@ class TuneSettings:
     does not cut the steps short.
     """
 
-    rank: int = 8
-    """Of each LoRA pair: 4.9 MB of adapter for a 135M base at 8, in proportion."""
-    alpha: float = 16.0
+    rank: int = 16
+    """Of each LoRA pair: 6.1 MB of adapter for a 135M base at 16, in proportion; 9.8 MB with all matrices."""
+    alpha: float = 32.0
     """The update is scaled by alpha / rank."""
-    learning_rate: float = 2.5e-3
+    matrices: Matrices = "feed-forward"
+    """Attention's four on top learn no better in the same number of steps (docs/specialists.md), and each is
+    two small products more for every token served."""
+    learning_rate: float = 2e-3
     """At its highest; rises over the first steps and then falls to nothing, however many steps there are."""
-    passes: float = 3.0
-    """Over the rows, at most: the budget may allow fewer."""
-    batch: int = 32
-    """Rows a step."""
+    passes: float | None = None
+    """Over the rows, at most: the budget may allow fewer. None = three; where they are few, as many as make
+    `ENOUGH_STEPS`, and at most `MOST_PASSES`."""
+    batch: int = 16
+    """Rows a step. Twice as many make a step slower by half, and learn far less from the same rows."""
     budget_minutes: float | None = None
     """Wall clock, over all resumed parts together; None = as long as the passes take."""
     seed: int = 0
@@ -32,6 +44,13 @@ class TuneSettings:
     """Of a row's prompt and answer; a longer row is refused."""
     checkpoint_every_s: float = 60.0
     """At most this much work is lost when the process is killed."""
+
+    def steps(self, rows: int) -> int:
+        """That so many rows make."""
+        a_pass = math.ceil(rows / self.batch)
+        if self.passes is not None:
+            return math.ceil(self.passes * a_pass)
+        return a_pass * max(FEWEST_PASSES, min(MOST_PASSES, math.ceil(ENOUGH_STEPS / a_pass)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

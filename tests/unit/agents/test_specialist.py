@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from shoal.agents import Agent, prompt_digest
-from shoal.agents.prompt import build_request
+from shoal.agents.prompt import build_repair, build_request
 from shoal.core.chat import Message
 from shoal.core.passage import Passage
 from shoal.specialists import Specialist
@@ -87,3 +87,18 @@ async def test_the_large_model_is_asked_with_the_agents_whole_prompt(
     request = build_request(replace(plain, specialist=specialist).asking(large), "Order B2.", ())
     assert request == build_request(plain, "Order B2.", ())
     assert request.adapter is None
+
+
+def test_a_second_try_is_the_same_question_drawn_from(plain: Agent[Order], specialist: Specialist) -> None:
+    agent = replace(plain, specialist=specialist)
+    first = build_request(agent, "Order B2.", ())
+    second = build_repair(agent, first, "{}", "it is empty")
+    third = build_repair(agent, second, "{}", "it is empty")
+    assert first.messages == second.messages == third.messages
+    assert first.sampling.temperature == 0 < second.sampling.temperature == third.sampling.temperature
+    assert len({request.sampling.seed for request in (first, second, third)}) == 3
+
+    conversed = build_repair(plain, build_request(plain, "Order B2.", ()), "{}", "it is empty")
+    assert conversed.messages[-2] == Message("assistant", "{}")
+    assert "it is empty" in conversed.messages[-1].content
+    assert conversed.sampling.temperature == 0

@@ -39,6 +39,12 @@ def test_a_schema_becomes_a_grammar_with_one_layout() -> None:
     assert "grammar" not in build_body(ChatRequest(messages=MESSAGES))
 
 
+def test_verbatim_strings_become_the_words_of_the_text() -> None:
+    schema = {"type": "array", "items": {"type": "string", "x-verbatim": True}}
+    request = ChatRequest(messages=MESSAGES, schema=schema, input="to Rome")
+    assert '"items": {"enum": ["to", "to Rome", "Rome"]}' in build_body(request)["grammar"]
+
+
 def test_objects_have_the_named_properties_only_unless_they_say_otherwise() -> None:
     inner = {"type": "object", "properties": {"a": {"type": "integer"}}}
     closed = {"additionalProperties": False, **inner}

@@ -51,6 +51,12 @@ def test_what_is_not_asked_for_is_not_sent() -> None:
     assert not {"format", "logprobs", "top_logprobs", "keep_alive", "tools"} & set(body)
 
 
+def test_verbatim_strings_become_the_words_of_the_text() -> None:
+    schema = {"type": "string", "x-verbatim": True}
+    body = encoded(ChatRequest(messages=HELLO, schema=schema, input="to Rome"))
+    assert body["format"] == {"enum": ["to", "to Rome", "Rome"]}
+
+
 def test_logprobs_and_schema_are_sent_when_asked_for() -> None:
     schema = MappingProxyType({"type": "object"})
     body = encoded(ChatRequest(messages=HELLO, top_logprobs=0, schema=schema))

@@ -70,6 +70,11 @@ def test_stop_and_logprobs_are_sent_when_asked_for() -> None:
     assert "logprobs" not in encode("reasoning", top_logprobs=3)
 
 
+def test_a_schema_is_sent_in_standard_words() -> None:
+    schema = {"type": "string", "x-verbatim": True}
+    assert encode("openai", schema=schema)["response_format"]["json_schema"]["schema"] == {"type": "string"}
+
+
 @pytest.mark.parametrize(
     ("schema", "strict"),
     [

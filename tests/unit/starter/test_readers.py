@@ -7,7 +7,8 @@ from .conftest import ROOT
 
 PROGRAM = """
 from shoal.agents.row import fit_expected
-from shoal.agents.validation import failed_checks
+from shoal.agents.validation import failed_checks, parse_output
+from shoal.core.errors import OutputInvalid
 from shoal.project import open_project
 
 agents = {agent.name: agent for agent in open_project().agents}
@@ -22,10 +23,14 @@ assert failed_checks(receipt, text, receipt.output(**right)) == ()
 assert failed_checks(receipt, text, receipt.output(**{**right, "total": "12.05"})) == ("copies_the_receipt",)
 wrong = receipt.output(**{**right, "address": "BOND ROW YORK"})
 assert failed_checks(receipt, text, wrong) == ("copies_the_receipt",)
-slots = {"toloc.city_name": ["boston"]}
-said = flight.output(intent="atis_flight", slots=slots)
-assert failed_checks(flight, "flights to Boston", said) == ()
-assert failed_checks(flight, "flights to Dallas", said) == ("says_words_of_the_question",)
+answer = '{"intent": "atis_flight", "slots": {"toloc.city_name": ["boston"]}}'
+assert parse_output(flight, answer, "flights to Boston").slots == {"toloc.city_name": ["Boston"]}
+try:
+    parse_output(flight, answer, "flights to Dallas")
+except OutputInvalid:
+    pass
+else:
+    raise AssertionError("a city that nobody named")
 """
 
 

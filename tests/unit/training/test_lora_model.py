@@ -1,6 +1,7 @@
 """The loss and gradients of a step, beside those of transformers and peft as they come; on a tiny model."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ import pytest
 
 from shoal.core.errors import ConfigError
 from shoal.training.batching import EncodedRow, build_stream
-from shoal.training.tune_settings import TuneSettings
+from shoal.training.tune_settings import Matrices, TuneSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +26,7 @@ ROWS = [
     EncodedRow((*START, 9, 4), (13, 0)),
     EncodedRow((*START, 5, 6, 10, 4), (14, 15, 16, 17, 0)),
 ]
-SETTINGS = TuneSettings(rank=2, alpha=4.0, learning_rate=0.01)
+SETTINGS = TuneSettings(rank=2, alpha=4.0, learning_rate=0.01, matrices="all")
 
 
 def tiny(*, of_type: str = "float32") -> "PreTrainedModel":
@@ -46,7 +47,7 @@ def tiny(*, of_type: str = "float32") -> "PreTrainedModel":
     return model
 
 
-def as_they_come() -> "tuple[Tensor, dict[str, Tensor]]":
+def as_they_come(settings: TuneSettings) -> "tuple[Tensor, dict[str, Tensor]]":
     """The loss, each row alone, through transformers' attention and peft's own layers; and its gradients."""
     import torch
     from peft import LoraConfig, get_peft_model
@@ -54,8 +55,9 @@ def as_they_come() -> "tuple[Tensor, dict[str, Tensor]]":
 
     from shoal.training.lora_model import TARGETS, pairs
 
-    torch.manual_seed(SETTINGS.seed)
-    config = LoraConfig(r=SETTINGS.rank, lora_alpha=SETTINGS.alpha, target_modules=list(TARGETS), bias="none")
+    torch.manual_seed(settings.seed)
+    targets = list(TARGETS[settings.matrices])
+    config = LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=targets, bias="none")
     model = get_peft_model(tiny(), config)
     some = pairs(model)
     _stir(some)
@@ -82,18 +84,21 @@ def _stir(some: "dict[str, Tensor]") -> None:
             _ = tensor.normal_(std=0.3)
 
 
-def test_loss_and_gradients_are_those_of_transformers_and_peft() -> None:
+@pytest.mark.parametrize(("matrices", "adapted"), [("all", 7), ("feed-forward", 3)])
+def test_loss_and_gradients_are_those_of_transformers_and_peft(matrices: Matrices, adapted: int) -> None:
     import torch
 
     from shoal.training.lora_model import add_pairs, answer_loss, pairs
 
-    model = add_pairs(tiny(), SETTINGS)
+    settings = replace(SETTINGS, matrices=matrices)
+    model = add_pairs(tiny(), settings)
     some = pairs(model)
+    assert len(some) == 2 * adapted * 2, "two layers, two sides of a pair"
     _stir(some)
     stream = build_stream(ROWS)
     assert stream.shared == len(START)
     loss = answer_loss(model, stream)
-    expected, grads = as_they_come()
+    expected, grads = as_they_come(settings)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     for (name, wanted), found in zip(
         grads.items(), torch.autograd.grad(loss, list(some.values())), strict=True

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shoal.training.schedule import Schedule
+from shoal.training.tune_settings import TuneSettings
 
 BUSY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A busy machine breaks no law."""
@@ -71,3 +72,12 @@ def test_it_goes_on_from_disk_where_it_was() -> None:
         schedule.advance(1.5)
     again = Schedule(**asdict(schedule))
     assert run(again, [1.5]) == run(schedule, [1.5])
+
+
+def test_few_rows_are_learnt_from_more_often() -> None:
+    settings = TuneSettings(batch=16)
+    assert settings.steps(16_000) == 3 * 1_000
+    assert 800 <= settings.steps(1_600) < 900, "eight passes"
+    assert settings.steps(160) == 12 * 10, "and then no more"
+    assert settings.steps(1) == 12
+    assert TuneSettings(batch=16, passes=0.5).steps(1_600) == 50

@@ -26,7 +26,7 @@ SYSTEM = Message("system", "Turn a sentence into JSON.")
 PEOPLE = ("Ann", "Bob", "Cara", "Dan", "Eve", "Finn", "Gil", "Hana")
 THINGS = ("a lamp", "two pens", "the car", "3 books", "some tea", "12 eggs")
 UNSEEN = ("Ines wants  40 cups", "Jo wants a coat", "Kim wants the blue boat", "Lou wants nothing")
-SETTINGS = TuneSettings(rank=4, passes=4, batch=16)
+SETTINGS = TuneSettings(rank=4, passes=4, batch=16, learning_rate=2.5e-3, matrices="all")
 
 
 def row(person: str, thing: str) -> TuneRow:
@@ -53,7 +53,7 @@ def told() -> list[TuneProgress]:
 def adapter(smollm2_path: Path, tmp_path_factory: pytest.TempPathFactory, told: list[TuneProgress]) -> Path:
     work = tmp_path_factory.mktemp("tuned") / "work"
     tuned = tune(ROWS, smollm2_path, work, SETTINGS, told.append)
-    assert tuned.steps == len(told) == SETTINGS.passes * 3
+    assert tuned.steps == len(told) == SETTINGS.steps(len(ROWS)) == 4 * 3
     assert tuned.rows == len(ROWS)
     return tuned.adapter
 
