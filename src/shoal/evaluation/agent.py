@@ -49,6 +49,8 @@ class Answer:
     """Look-up, calls and repairs, without waiting for a place at the model."""
     failure: str | None
     """Why there is no usable answer."""
+    faulty: bool
+    """Of the wrong shape, or it failed a check: nobody would have kept it."""
     fits: bool
     """What the row expects is something the agent can say."""
 
@@ -234,6 +236,7 @@ def _answer(agent: Agent[Any], row: Row, attempt: Attempt[Any]) -> Answer:
         confidence=attempt.verdict.confidence,
         latency_ms=max(0.0, attempt.latency_s - waited_s) * 1000,
         failure=attempt.failure.what if attempt.failure else None,
+        faulty=not score.valid or bool(signals.checks_failed),
         fits=fits,
     )
 
@@ -263,13 +266,13 @@ def _evaluation(
 
 
 def _confidence(answers: Sequence[Answer]) -> Confidence:
-    """An answer that failed is not kept, so it is as unsure as can be; a usable one of unknown confidence
-    makes all of it unknown.
+    """A faulty answer is not kept, so it is as unsure as can be; one without a fault and of unknown
+    confidence makes all of it unknown.
     """
-    usable = [answer for answer in answers if answer.score.valid]
+    usable = [answer for answer in answers if not answer.faulty]
     if not usable or any(answer.confidence is None for answer in usable):
         return Confidence(auroc=None, auroc_interval=None, kept_in_hindsight=None)
-    sure = [(answer.confidence or 0.0) if answer.score.valid else -1.0 for answer in answers]
+    sure = [-1.0 if answer.faulty else (answer.confidence or 0.0) for answer in answers]
     right = [answer.score.exact for answer in answers]
     values, flags = np.array(sure), np.array(right)
     return Confidence(

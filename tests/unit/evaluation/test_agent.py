@@ -137,6 +137,11 @@ async def test_confidence_is_judged_by_the_agents_own_exact_answers(runtime: Loc
     assert found.scores.exact_match.value == 0.8
     assert found.confidence.auroc == 1
     assert found.confidence.kept_in_hindsight == 0.8
+    picky = reader(read, checks=[lambda text, _: not text.endswith(" 9")])
+    checked = await measure(runtime, picky, *((f"order {n}", {"order_id": str(n)}) for n in range(10)))
+    assert checked.confidence.auroc == 1, (
+        "what failed a check has no confidence, and would not have been kept"
+    )
     said = ScriptedModel(lambda _: Turn(text='{"order_id": "1"}'))
     one_class = await measure(runtime, reader(said), ("order 1", {"order_id": "1"}))
     assert one_class.confidence.auroc is None
