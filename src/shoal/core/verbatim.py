@@ -1,8 +1,8 @@
 """Text that an answer may only take from its input, as the engines are told of it.
 
-JSON schema has no word for it, so an agent's schema says `x-verbatim` of such a string. Engines that can hold
-an answer to a list are given the list: all runs of words of the text. Where it would be long they are told
-"a string", and the answer is checked alone.
+JSON schema has no word for it, so an agent's schema says `x-verbatim` of such a string. Engines that hold an
+answer to a grammar are given all runs of words of the text, as a list or as a pattern. Where that would be
+long they are told "a string", and the answer is checked alone.
 """
 
 import re
@@ -11,21 +11,46 @@ from typing import Any, cast
 
 from shoal.core.chat import JsonSchema
 
-__all__ = ["VERBATIM", "find_verbatim", "narrow_verbatim", "plain_verbatim"]
+__all__ = ["VERBATIM", "find_verbatim", "list_verbatim", "match_verbatim", "plain_verbatim"]
 
 VERBATIM = "x-verbatim"
-MOST_RUNS = 400
+MOST_LISTED = 400
 """Runs of a text of 27 words; their number grows with its square."""
+MOST_MATCHED = 200
+"""Words of a text that a pattern may nest: parsers of patterns stop at some depth (Rust's at 250)."""
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 """Thai, Lao, Burmese, Khmer, Japanese, Chinese; and Korean, which puts none before its particles."""
 WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s]")
 """Where a run may begin and end: at a word or a mark; in scripts without spaces at any character."""
+SPECIAL = re.compile(r"[^\w\s]", re.ASCII)
 
 
-def narrow_verbatim(schema: JsonSchema, text: str) -> JsonSchema:
+def list_verbatim(schema: JsonSchema, text: str) -> JsonSchema:
     """The schema with a list in place of every string that comes from `text`, if the list is short."""
-    runs = _runs(text)
-    return _replace(schema, {"enum": runs} if runs else {"type": "string"})
+    words = list(WORD.finditer(text))
+    if not words or len(words) * (len(words) + 1) // 2 > MOST_LISTED:
+        return plain_verbatim(schema)
+    runs = (
+        " ".join(text[first.start() : last.end()].split())
+        for at, first in enumerate(words)
+        for last in words[at:]
+    )
+    return _replace(schema, {"enum": list(dict.fromkeys(runs))})
+
+
+def match_verbatim(schema: JsonSchema, text: str) -> JsonSchema:
+    """The schema with a pattern in place of every string that comes from `text`, if the text is no book."""
+    words = list(WORD.finditer(text))
+    if not words or len(words) > MOST_MATCHED:
+        return plain_verbatim(schema)
+    runs, rest = list[str](), ""
+    for word, after in reversed(list(zip(words, [*words[1:], None], strict=True))):
+        if after is not None:
+            gap = " " if after.start() > word.end() else ""
+            rest = f"(?:{gap}{rest})?"
+        rest = SPECIAL.sub(lambda mark: f"\\{mark[0]}", word[0]) + rest
+        runs.append(rest)
+    return _replace(schema, {"type": "string", "pattern": f"^(?:{'|'.join(dict.fromkeys(reversed(runs)))})$"})
 
 
 def plain_verbatim(schema: JsonSchema) -> JsonSchema:
@@ -38,19 +63,6 @@ def find_verbatim(value: str, text: str) -> str | None:
     wanted = " ".join(value.split())
     match = re.search(re.escape(wanted), " ".join(text.split()), re.IGNORECASE) if wanted else None
     return match[0] if match else None
-
-
-def _runs(text: str) -> list[str]:
-    """Longest list there may be, else none; each once, in the order of the text."""
-    words = list(WORD.finditer(text))
-    if len(words) * (len(words) + 1) // 2 > MOST_RUNS:
-        return []
-    runs = (
-        " ".join(text[first.start() : last.end()].split())
-        for at, first in enumerate(words)
-        for last in words[at:]
-    )
-    return list(dict.fromkeys(runs))
 
 
 def _replace(node: Any, value: Mapping[str, Any]) -> Any:

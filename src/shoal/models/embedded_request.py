@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from shoal.core.chat import ChatRequest
-from shoal.core.verbatim import narrow_verbatim
+from shoal.core.verbatim import match_verbatim
 
 __all__ = ["build_body", "build_messages", "build_next_token", "build_place", "close_objects"]
 
@@ -49,7 +49,7 @@ def build_body(request: ChatRequest) -> JsonObject:
         "stream_options": {"include_usage": True},
     }
     if request.schema is not None:
-        body["grammar"] = build_grammar(narrow_verbatim(request.schema, request.input))
+        body["grammar"] = build_grammar(match_verbatim(request.schema, request.input))
     if request.top_logprobs is not None:
         # 0 would switch them off altogether
         body |= {"logprobs": True, "top_logprobs": max(1, request.top_logprobs)}

@@ -5,7 +5,7 @@ from typing import Any
 
 from shoal.core.chat import ChatRequest
 from shoal.core.errors import RequestRefused
-from shoal.core.verbatim import narrow_verbatim
+from shoal.core.verbatim import list_verbatim
 from shoal.models.ollama_info import OllamaInfo
 
 __all__ = ["encode_request"]
@@ -47,7 +47,7 @@ def encode_request(model: str, request: ChatRequest, info: OllamaInfo) -> bytes:
         "options": options,
     }
     if request.schema is not None:
-        body["format"] = narrow_verbatim(request.schema, request.input)
+        body["format"] = list_verbatim(request.schema, request.input)
     if request.top_logprobs is not None:
         body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
     try:

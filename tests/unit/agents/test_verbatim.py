@@ -1,5 +1,7 @@
 """Strings that an answer may only take from its input."""
 
+import re
+
 import pytest
 from pydantic import BaseModel, TypeAdapter
 
@@ -7,7 +9,7 @@ from shoal import Agent, Verbatim
 from shoal.agents.prompt import build_request
 from shoal.agents.validation import parse_output
 from shoal.core.errors import OutputInvalid
-from shoal.core.verbatim import VERBATIM, find_verbatim, narrow_verbatim, plain_verbatim
+from shoal.core.verbatim import VERBATIM, find_verbatim, list_verbatim, match_verbatim, plain_verbatim
 
 
 class Trip(BaseModel):
@@ -47,7 +49,7 @@ def test_the_request_marks_them_and_the_prompt_does_not(agent: Agent[Trip]) -> N
 
 def test_a_short_text_becomes_the_list_of_its_runs_of_words() -> None:
     schema = TypeAdapter(Trip).json_schema()
-    narrowed = narrow_verbatim(schema, "in  Rome, now")
+    narrowed = list_verbatim(schema, "in  Rome, now")
     runs = ["in", "in Rome", "in Rome,", "in Rome, now", "Rome", "Rome,", "Rome, now", ",", ", now", "now"]
     assert narrowed["properties"]["city"] == {"title": "City", "enum": runs}
     assert narrowed["properties"]["sights"]["items"] == {"enum": runs}
@@ -57,14 +59,29 @@ def test_a_short_text_becomes_the_list_of_its_runs_of_words() -> None:
 @pytest.mark.parametrize("text", ["", "word " * 28])
 def test_without_words_or_with_many_any_string_will_do(text: str) -> None:
     schema = TypeAdapter(Trip).json_schema()
-    assert narrow_verbatim(schema, text) == plain_verbatim(schema)
+    assert list_verbatim(schema, text) == plain_verbatim(schema)
     assert plain_verbatim(schema)["properties"]["sights"]["items"] == {"type": "string"}
+
+
+def test_a_longer_text_becomes_a_pattern_of_the_same_runs() -> None:
+    schema = TypeAdapter(list[Verbatim]).json_schema()
+    for text in ("in  Rome, now", "a-b (c) $5.00 a-b", "東京へ行く tomorrow", "x"):
+        listed = list_verbatim(schema, text)["items"]["enum"]
+        matched = match_verbatim(schema, text)["items"]
+        assert matched["type"] == "string"
+        for run in listed:
+            assert re.search(matched["pattern"], run), run
+        for other in ("", "Rome now", "Rom", " ", "now in", text + "."):
+            assert not re.search(matched["pattern"], other), other
+    long = match_verbatim(schema, "word " * 200)["items"]["pattern"]
+    assert re.search(long, "word word")
+    assert match_verbatim(schema, "word " * 201) == plain_verbatim(schema)
 
 
 def test_scripts_without_spaces_may_be_cut_anywhere() -> None:
     schema = TypeAdapter(list[Verbatim]).json_schema()
-    assert "東京" in narrow_verbatim(schema, "東京へ行く")["items"]["enum"]
-    assert "서울" in narrow_verbatim(schema, "서울에서 3박")["items"]["enum"]
+    assert "東京" in list_verbatim(schema, "東京へ行く")["items"]["enum"]
+    assert "서울" in list_verbatim(schema, "서울에서 3박")["items"]["enum"]
 
 
 @pytest.mark.parametrize(
@@ -83,4 +100,4 @@ def test_case_and_runs_of_spaces_do_not_count(value: str, text: str, found: str 
 
 def test_a_property_of_that_name_is_a_property() -> None:
     schema = {"type": "object", "properties": {"x-verbatim": {"type": "integer"}}}
-    assert narrow_verbatim(schema, "one two") == schema
+    assert list_verbatim(schema, "one two") == schema
