@@ -3,7 +3,7 @@
 Everything is measured in one run, in pairs that take turns, and told as ratios: another load on the machine
 changes both sides. The adapters are random, of the size of real ones, or a real one ten times.
 
-    python benchmarks/adapters.py [--rank 8] [--adapter FILE.gguf] [--pairs 12]
+    python benchmarks/adapters.py [--rank 16] [--matrices all] [--adapter FILE.gguf] [--pairs 12]
 """
 
 import argparse
@@ -26,16 +26,19 @@ from shoal.models.weights import fetch_weights
 NAME = "smollm2:135m"
 HIDDEN, KEYS, INNER, LAYERS = 576, 192, 1536, 30
 """Of SmolLM2-135M."""
-MATRICES = {
-    "attn_q": (HIDDEN, HIDDEN),
-    "attn_k": (HIDDEN, KEYS),
-    "attn_v": (HIDDEN, KEYS),
-    "attn_output": (HIDDEN, HIDDEN),
+FEED_FORWARD = {
     "ffn_gate": (HIDDEN, INNER),
     "ffn_up": (HIDDEN, INNER),
     "ffn_down": (INNER, HIDDEN),
 }
-"""Those that are tuned: values in, values out."""
+"""Matrices: values in, values out."""
+ATTENTION = {
+    "attn_q": (HIDDEN, HIDDEN),
+    "attn_k": (HIDDEN, KEYS),
+    "attn_v": (HIDDEN, KEYS),
+    "attn_output": (HIDDEN, HIDDEN),
+}
+MATRICES = {"feed-forward": FEED_FORWARD, "all": FEED_FORWARD | ATTENTION}
 STRING, FLOAT32_VALUE, F16_TENSOR, ALIGNMENT = 8, 6, 1, 32
 """Of the GGUF format."""
 COUNT = 10
@@ -47,14 +50,17 @@ INSTRUCTIONS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rank", type=int, default=8, help="of the random adapters")
+    parser.add_argument("--rank", type=int, default=16, help="of the random adapters")
+    parser.add_argument("--matrices", choices=list(MATRICES), default="feed-forward", help="that they adapt")
     parser.add_argument("--adapter", type=Path, help="a real one instead of random ones")
     parser.add_argument("--pairs", type=int, default=12, help="repetitions of every comparison")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         adapters: dict[str, Path] = {}
         for number in range(COUNT):
-            path = chosen.adapter or write_adapter(Path(folder) / f"{number}.gguf", chosen.rank, seed=number)
+            path = chosen.adapter or write_adapter(
+                Path(folder) / f"{number}.gguf", chosen.rank, MATRICES[chosen.matrices], seed=number
+            )
             adapters[f"agent{number}@1"] = path
         figures = asyncio.run(measure(adapters, pairs=chosen.pairs))
         figures["adapter_mb"] = adapters["agent0@1"].stat().st_size / 1e6
@@ -152,12 +158,12 @@ async def engine(adapters: Mapping[str, Path]) -> AsyncGenerator[EmbeddedModel]:
         await model.aclose()
 
 
-def write_adapter(path: Path, rank: int, *, seed: int) -> Path:
+def write_adapter(path: Path, rank: int, matrices: Mapping[str, tuple[int, int]], *, seed: int) -> Path:
     """A random adapter of float16 matrices, small enough to change little."""
     rng = np.random.default_rng(seed)
     head, body = b"", b""
     for layer in range(LAYERS):
-        for name, (read, written) in MATRICES.items():
+        for name, (read, written) in matrices.items():
             for side, shape in (("a", (rank, read)), ("b", (written, rank))):
                 title = string(f"blk.{layer}.{name}.weight.lora_{side}")
                 head += title + struct.pack("<IQQIQ", 2, shape[1], shape[0], F16_TENSOR, len(body))
@@ -166,7 +172,7 @@ def write_adapter(path: Path, rank: int, *, seed: int) -> Path:
     values = {"general.type": "adapter", "general.architecture": "llama", "adapter.type": "lora"}
     head = (
         b"GGUF"
-        + struct.pack("<IQQ", 3, 2 * LAYERS * len(MATRICES), len(values) + 1)
+        + struct.pack("<IQQ", 3, 2 * LAYERS * len(matrices), len(values) + 1)
         + b"".join(string(key) + struct.pack("<I", STRING) + string(value) for key, value in values.items())
         + string("adapter.lora.alpha")
         + struct.pack("<If", FLOAT32_VALUE, 2.0 * rank)

@@ -35,6 +35,6 @@ def _find(value: str, info: ValidationInfo) -> str:
 Verbatim = Annotated[str, _FromInput()]
 """Words of the text that was asked about, as they stand there: `slots: dict[str, list[Verbatim]]`.
 
-Engines that take a grammar can say nothing else where the text is short (27 words); an answer that still says
+The embedded engine (texts of up to 200 words) and Ollama (27) can say nothing else; an answer that still has
 other words is not of its type. Case and runs of spaces do not count, and the answer has those of the text.
 """
