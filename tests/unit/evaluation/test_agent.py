@@ -137,7 +137,11 @@ async def test_confidence_is_judged_by_the_agents_own_exact_answers(runtime: Loc
     assert found.scores.exact_match.value == 0.8
     assert found.confidence.auroc == 1
     assert found.confidence.kept_in_hindsight == 0.8
-    picky = reader(read, checks=[lambda text, _: not text.endswith(" 9")])
+
+    def is_not_nine(text: str, _output: object) -> bool:
+        return not text.endswith(" 9")
+
+    picky = reader(read, checks=[is_not_nine])
     checked = await measure(runtime, picky, *((f"order {n}", {"order_id": str(n)}) for n in range(10)))
     assert checked.confidence.auroc == 1, (
         "what failed a check has no confidence, and would not have been kept"
