@@ -32,6 +32,10 @@ class _Quote:
     value: str
 
 
+_Place = tuple[int, int, _Quote]
+"""Where in its text a quote begins and ends."""
+
+
 def vary(rows: Sequence[Row], schema: JsonSchema, *, times: int, seed: int) -> tuple[Row, ...]:
     """Up to `times` variants of each row, those of a row all different from it; same seed, same variants.
 
@@ -44,17 +48,18 @@ def vary(rows: Sequence[Row], schema: JsonSchema, *, times: int, seed: int) -> t
         known[quote.kind][quote.value] = None
     values = {kind: list(some) for kind, some in known.items()}
     draw = random.Random(seed)  # noqa: S311 (nobody is to be surprised)
+    places = [_places(row.input, some) for row, some in zip(rows, quotes, strict=True)]
     drawn = (
-        _change(row, some, values, draw) for _ in range(times) for row, some in zip(rows, quotes, strict=True)
+        _change(row, some, values, draw) for _ in range(times) for row, some in zip(rows, places, strict=True)
     )
     return tuple(row for row in drawn if row is not None)
 
 
 def _change(
-    row: Row, quotes: Sequence[_Quote], values: Mapping[Kind, Sequence[str]], draw: random.Random
+    row: Row, places: Sequence[_Place], values: Mapping[Kind, Sequence[str]], draw: random.Random
 ) -> Row | None:
     text, expected = row.input, row.expected
-    for start, end, quote in reversed(_places(text, quotes)):
+    for start, end, quote in reversed(places):
         if draw.random() < CHANGED:
             other = draw.choice(values[quote.kind])
             text = text[:start] + other + text[end:]
@@ -65,9 +70,9 @@ def _change(
     )
 
 
-def _places(text: str, quotes: Sequence[_Quote]) -> list[tuple[int, int, _Quote]]:
+def _places(text: str, quotes: Sequence[_Quote]) -> list[_Place]:
     """Where each value stands, in order; none that stands there twice, or reaches into another."""
-    found: list[tuple[int, int, _Quote]] = []
+    found: list[_Place] = []
     for quote in quotes:
         places = list(re.finditer(rf"(?<!\w){re.escape(quote.value)}(?!\w)", text))
         if len(places) == 1:

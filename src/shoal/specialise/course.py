@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from shoal.agents import Agent, prompt_digest, schema_digest
 from shoal.agents.prompt import build_messages
 from shoal.agents.row import Row
+from shoal.core.errors import ConfigError
 from shoal.core.file_digest import hash_file
 from shoal.curation.curate import curate
 from shoal.curation.splitting import Split, split
@@ -135,6 +136,7 @@ class Course:
         """In a thread. Cancelled, it ends within a step, and its last checkpoint stays.
 
         Raises:
+            ConfigError: variants are wanted, and there are none.
             ShoalError: what the tuning raises.
         """
         stopped = threading.Event()
@@ -167,10 +169,14 @@ class Course:
         return tuned
 
     def _vary(self, rows: Sequence[Row]) -> tuple[Row, ...]:
-        schema = self.agent.schema
-        if schema is None:
-            return ()
-        return vary(rows, schema, times=self.variants, seed=self.tuning.seed)
+        more = vary(rows, self.agent.schema or {}, times=self.variants, seed=self.tuning.seed)
+        if not more:
+            raise ConfigError(
+                f"there are no variants of the rows of {self.agent.name}",
+                why="none of its answers quotes its text, as far as its output type says",
+                mend="leave out --vary, or make the strings that are quotes Verbatim",
+            )
+        return more
 
     async def admit(self, used: Used, tuned: Tuned) -> SpecialiseReport:
         """Evaluate, gate, register; live if it passes.

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from pydantic import BaseModel
 
-from shoal import Agent
+from shoal import Agent, Verbatim
 from shoal.agents.row import Row, parse_rows
 from shoal.core.errors import ConfigError, InputError, ModelMissing, StorageError, StorageLocked
 from shoal.core.file_digest import hash_file
@@ -291,3 +292,27 @@ async def test_an_adapter_of_other_weights_is_not_admitted(
     foreign = tuned(tiny_lora, "sha256:other", 30)
     with pytest.raises(ConfigError, match="other weights"):
         await admit(agent, foreign, rows(30), rows(12), project=project)
+
+
+class Trip(BaseModel):
+    city: Verbatim
+
+
+async def test_variants_are_learnt_from_beside_the_rows(project: Project, tiny_lora: Path) -> None:
+    agent = Agent("trip-reader", job="Read a trip.", model="embedded:smollm2:135m", output=Trip)
+    made = [{"input": f"to Town{n}", "expected": {"city": f"Town{n}"}} for n in range(40)]
+    trips, tuner = parse_rows(enumerate(made, start=1)), Tuner(tiny_lora, dies_at=1)
+    with pytest.raises(KilledError):
+        await specialise(agent, trips, project=project, tune=tuner, variants=8)
+    learnt = {lesson.messages[-1].content for lesson in tuner.lessons}
+    assert len(tuner.lessons) > 3 * len(trips)
+    assert learnt <= {row.input for row in trips}, "cities of these rows, in their one sentence"
+
+
+async def test_variants_of_answers_that_quote_nothing_are_refused_before_the_tuning(
+    project: Project, agent: Agent[Any], tiny_lora: Path
+) -> None:
+    tuner = Tuner(tiny_lora)
+    with pytest.raises(ConfigError, match="no variants"):
+        await specialise(agent, rows(60), project=project, tune=tuner, variants=2)
+    assert tuner.calls == 0
