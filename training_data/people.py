@@ -115,7 +115,8 @@ def full_name(chance: random.Random) -> str:
     if shape < 0.11:
         return f"{first} {chance.choice('ABCDEGHJKLMNPRSTVW')} {last}"
     if shape < 0.16:
-        return f"{first} {_one(chance, FIRST[culture])} {last}"
+        second = _one(chance, FIRST[culture])
+        return f"{first} {second} {last}" if second != first else f"{first} {last}"
     if shape < 0.20:
         return f"{first} {last}-{_last(chance, culture)}"
     if shape < 0.22:

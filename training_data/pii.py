@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from training_data import number, people, place, work
+from training_data.pii_story import story
 from training_data.pii_template import TEMPLATES
 from training_data.row import Row, distinct, read_jsonl, write_rows
 
@@ -34,6 +35,8 @@ TASKS = (
     "Anonymise the text below.\n\n",
 )
 """What somebody may write before the text."""
+STORIES = 0.45
+"""Share of the texts whose sentence is put together, not chosen."""
 OPENERS = (
     "Hi, ",
     "hello, ",
@@ -57,11 +60,13 @@ CLOSERS = (
 
 
 def generate(chance: random.Random) -> Row:
-    """One text: usually one template, at times two or three in a row, a greeting, or small letters."""
+    """One text: a template, at times two or three in a row, or a story; a greeting, or small letters."""
     shape, count = chance.random(), 1
     if shape < 0.22:
         count = 2 if shape < 0.16 else 3
     chosen = [chance.choice(TEMPLATES) for _ in range(count)]
+    if chance.random() < STORIES:
+        chosen = [story(chance)]
     filled = [_fill(chance, template) for template in chosen]
     text = chance.choice((" ", " ", "\n")).join(part for part, _ in filled)
     spans = [span for _, found in filled for span in found]
@@ -105,6 +110,7 @@ def refilled(chance: random.Random, rows: list[Row]) -> Row:
 
 def _fill(chance: random.Random, template: str) -> tuple[str, list[Span]]:
     parts, spans, at = list[str](), list[Span](), 0
+    names: list[str] = []
     template = template.replace("\\n", "\n")
     for match in PLACE.finditer(template):
         parts.append(template[at : match.start()])
@@ -125,7 +131,11 @@ def _fill(chance: random.Random, template: str) -> tuple[str, list[Span]]:
             spans += found
             continue
         kind, make = MAKERS[match[1]]
-        parts.append(make(chance))
+        again = names and match[1] in ("first", "last") and chance.random() < 0.4
+        part = chance.choice(names).split()[0 if match[1] == "first" else -1] if again else make(chance)
+        parts.append(part)
+        if match[1] == "person":
+            names.append(part)
         if kind is not None:
             spans.append((kind, parts[-1]))
     return "".join(parts) + template[at:], spans

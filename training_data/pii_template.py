@@ -221,6 +221,13 @@ Her flat is at {building} {street}
 get off at {building} {street} and walk
 {org}, {building} {street}, {city}
 We open on {weekday} at {building} {street}, {city}.
+{weekday}, {time}: {org}, {building} {street}, {city}
+Come to {org}, {building} {street}, {city}.
+Interview at {org}, {building} {street}, {city} on {date}
+The concert is at {building} {street}, {city}.
+Dinner on {weekday}? {org}, {building} {street}, {city}
+{first}, I am waiting at {building} {street}, {city}!
+The keys are with {org} at {building} {street}, {city}, ask for {first}.
 """
 NEWS = r"""
 {org} bought {org} for {amount} in {year}.

@@ -13,7 +13,14 @@ Asmara|Enugu|Cusco|Rosario|Belo Horizonte|San Juan|Saint-Étienne|Bad Ischl|La C
 New Plymouth|Port Elizabeth|Stoke-on-Trent|Santiago de Compostela|Fort Wayne|St. John's|Upper Hutt
 West Ryde|Great Yarmouth|Villa del Prado|Ústí nad Labem|Chur|Zwolle|Kaposvár|Tromsø|Umeå|Oulu|Paris
 London|Berlin|Rome|Madrid|New York|Boston|Chicago|Denver|Seattle|Toronto|Vancouver|Sydney|Tokyo|Mumbai
-Cairo|Oak Hill|Green River|Stonehaven|Ashford|Kingsbridge|Lake View|Red Bluff|Pine Ridge"""
+Cairo|Mill Creek|Port Isabel|Clear Lake|Sandy Springs|Mount Pleasant|Saint-Malo|Aix-les-Bains|Le Havre
+Bad Tölz|Neustadt an der Aisch|Hoorn|'s-Hertogenbosch|Dendermonde|Sint-Niklaas|Kongsberg|Lillehammer
+Härnösand|Norrtälje|Kemi|Rovaniemi|Pärnu|Haapsalu|Zielona Góra|Jelenia Góra|České Budějovice|Litomyšl
+Dolní Morava|Székesfehérvár|Győr|Slavonski Brod|Zadar|Novo Mesto|Cluj-Napoca|Piatra Neamț|Volos|Χανιά
+Paphos|San Sebastián de la Gomera|Mora de Toledo|Vila Nova de Gaia|Póvoa de Varzim|Feira de Santana
+Reggio Calabria|Sant'Agata|Castel del Monte|Ilulissat|Akureyri|Ísafjörður|Hvolsvöllur|Sousse|Zarzis
+Gold Coast|Wagga Wagga|Alice Springs|Palmerston North|Grand Forks|Medicine Hat|Trois-Rivières|Moose Jaw
+Oak Hill|Green River|Stonehaven|Ashford|Kingsbridge|Lake View|Red Bluff|Pine Ridge"""
 COUNTRIES = """Austria|Belgium|Brazil|Canada|Cyprus|Denmark|Estonia|Finland|France|Germany|Greece
 Greenland|Hungary|Iceland|Ireland|Italy|Japan|Kenya|Mexico|Morocco|Netherlands|New Zealand|Norway|Peru
 Poland|Portugal|Romania|Slovenia|South Africa|South Korea|Spain|Sweden|Switzerland|Tunisia|Turkey
@@ -36,7 +43,9 @@ BARE = """{w} Street|{w} Road|{w} Avenue|Rue {w}|{w}straße|Via {w}|Calle {w}|{w
 WORDS = """Linden|Maple|Church|Station|Mill|Victoria|Park|High|Garden|Orchard|River|King|Queen|Castle
 Market|School|Bridge|Elm|Chestnut|Harbour|Spring|Forest|Sunset|Meadow|North|Summer|Birken|Rosen|Schul
 Bahnhof|Kirch|Dorf|Stor|Ny|Koivu|Aleksander|Roma|Mayor|Sol|Liberty|Jefferson|Gold|Stone|Wool|Copper
-Hazel"""
+Hazel|Señores|Curas|Isla|Miranda|Hidalgo|Berg|Haupt|Ring|Acker|Wiesen|Kloster|Strand|Skov|Nygaard|Skole
+Mäki|Ranta|Fő|Petőfi|Kossuth|Dlouhá|Husova|Lipová|Polna|Szkolna|Garibaldi|Mazzini|Verdi|Colombo|Pasteur
+Hugo|Gare|Moulin|Fontaine|Santos|Pessoa|Flores|Palmeiras|Isaac|Pollen|Seneca|Consul|Willow|Cedar|Harvest"""
 STATES = (
     "AL AK AZ CA CO FL GA HI IA ID IL KS KY LA MA MI MN NC NE NJ NM NV NY OH OR PA TN TX UT VA WA".split()
 )

@@ -14,6 +14,8 @@ Foods|Motors|Media|Insurance|Consulting|Robotics|Networks|Bank|Pharma|Textiles|A
 Freight|Ratings|Movers|Finance|Software"""
 COINED = """Veridon|Appsol|Quorela|Mendify|Trulio|Kestra|Nimbly|Zentra|Ravelio|Oxelis|Fintrix|Cartova
 Medlink|Bizzo|Hydrix"""
+HEADS = "data health pay walk green sig real zip rent core med bright trade farm credit air book".split()
+TAILS = "market ly able ify cadence score fig nest wise stack pulse grid dock loop path forge".split()
 KNOWN = """Siemens|Nestlé|Toyota|Vodafone|Carrefour|Unilever|Novartis|Philips|Nokia|Lufthansa|Intel
 Oracle|Adobe|Visa|Zara"""
 SUFFIXES = """Inc|Inc.|LLC|Ltd|Ltd.|GmbH|Group|PLC|Corporation|& Co|Incorporated|S.A.|AG|and Sons
@@ -39,9 +41,11 @@ def company(chance: random.Random) -> str:
     if shape < 0.40:
         return f"{last_name(chance)} {chance.choice(SUFFIXES.split('|'))}"
     if shape < 0.50:
-        return chance.choice(KNOWN.split("|"))
+        return chance.choice(_list(KNOWN))
     if shape < 0.62:
-        return chance.choice(COINED.split("|")) + chance.choice(("", "", " Inc", " Group", " LLC"))
+        coined = f"{chance.choice(HEADS)}{chance.choice(TAILS)}".capitalize()
+        name = chance.choice((*_list(COINED), *[coined] * 20))
+        return name + chance.choice(("", "", " Inc", " Group", " LLC"))
     name = chance.choice(_list(FIRST)) + chance.choice((" ", " ", " ", "")) + chance.choice(_list(SECOND))
     if " " not in name:
         name = name.capitalize()
