@@ -18,7 +18,7 @@ from typing import Any
 
 import typer
 
-from shoal import config
+from shoal import config, config_section
 from shoal.cli.main import app
 from shoal.core import errors
 from shoal.router.escalation import settings as escalation
@@ -152,7 +152,7 @@ def _name_of(reference: str) -> str:
 
 def _docs(name: str) -> Mapping[str, str]:
     """The docstrings under the fields of a class."""
-    for module in (config, escalation, cost):
+    for module in (config, config_section, escalation, cost):
         if hasattr(module, name):
             body = ast.parse(inspect.getsource(getattr(module, name))).body[0]
             assert isinstance(body, ast.ClassDef)

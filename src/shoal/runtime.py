@@ -1,43 +1,34 @@
 """The house's wiring: from settings to models, retrievers and the ledger.
 
-Around every model that `engines` builds, outermost first: answer cache, retry, breakers, recording,
-scheduler, deadlines. One `LocalRuntime` belongs to one event loop, as its connections do.
+One `LocalRuntime` belongs to one event loop, as its connections do.
 """
 
 import asyncio
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from shoal.config import ModelAlias, Settings, find_root, load_settings
+from shoal.config import Settings, find_root, load_settings
+from shoal.config_section import ModelAlias
 from shoal.core.errors import ConfigError, LocalOnlyError, ModelMissing, UnknownName
 from shoal.core.model_name import Engine, ModelName, parse_model_name
 from shoal.core.port import ChatModel, Retriever
 from shoal.engines import Engines, find_weights_file
-from shoal.models.breaker import Breaker, BreakerModel, host_breaker, model_breaker
-from shoal.models.deadline import DeadlineModel, Deadlines
+from shoal.model_stack import LOOPBACK, ModelStack, Records, host_of
 from shoal.models.network import build_client, build_transport
-from shoal.models.ollama_info import is_cloud_name
 from shoal.models.ollama_library import OllamaLibrary
 from shoal.models.ollama_memory import OllamaMemory
-from shoal.models.retry import RetryingModel
 from shoal.serving.answer_store import AnswerStore
-from shoal.serving.cached_model import CachedModel
 from shoal.serving.scheduled_model import ScheduledModel
-from shoal.serving.scheduler import Scheduler
 from shoal.serving.schedulers import Limits, Schedulers
 from shoal.specialists import Specialist
 from shoal.tracing.cost import DEFAULT_PRICES, CostModel, Hardware
-from shoal.tracing.energy import EnergyMeter, Power
-from shoal.tracing.energy_counter import find_meter
 from shoal.tracing.export import Endpoint, Telemetry, build_telemetry
 from shoal.tracing.forecast import Forecast
 from shoal.tracing.ledger import Ledger
-from shoal.tracing.recorded_model import RecordedModel, Recorder
 from shoal.tracing.spans import Spans
 
 if TYPE_CHECKING:
@@ -52,9 +43,6 @@ PROBE_S = 0.5
 """How long an Ollama may take to answer before `engine = "auto"` goes on without it."""
 LEDGER, ANSWERS, SERVING = "ledger.db", "answers.db", "serving"
 DAY_S = 86_400.0
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-FUNCTION_THREADS = 4
-"""Functions run side by side; they share the cores with everything else."""
 
 
 class LocalRuntime:
@@ -67,11 +55,7 @@ class LocalRuntime:
         self._models: dict[ModelName, ChatModel] = {}
         self._given: dict[int, tuple[ChatModel, ChatModel]] = {}
         self._clients: dict[str, httpx.AsyncClient] = {}
-        self._breakers: dict[str, Breaker] = {}
-        self._meters: dict[str, EnergyMeter | None] = {}
         self._retrievers: dict[str, asyncio.Task[KnowledgeIndex]] = {}
-        self.queues: dict[str, ScheduledModel] = {}
-        """Of the models made so far, by name."""
         self._engine: Engine | None = None
         self._ledger: Ledger | None = None
 
@@ -135,6 +119,21 @@ class LocalRuntime:
         """What the configured Ollama has in memory."""
         return OllamaMemory(self._client(self.settings.ollama_url), load_s=self.settings.serving.load_s)
 
+    @cached_property
+    def _stack(self) -> ModelStack:
+        return ModelStack(
+            self.settings,
+            schedulers=self.schedulers,
+            answers=self.answers,
+            records=Records(ledger=self.ledger, costs=self.costs, spans=self.spans),
+            client=self._client,
+        )
+
+    @property
+    def queues(self) -> Mapping[str, ScheduledModel]:
+        """Of the models made so far, by name."""
+        return self._stack.queues
+
     @property
     def spans(self) -> Spans:
         return self._telemetry.spans
@@ -193,17 +192,15 @@ class LocalRuntime:
             return base
         if not isinstance(model, str):
             if id(model) not in self._given:
-                engine = model.name.partition(":")[0]
                 # The model itself is kept as well, so that its id cannot become another one's.
-                queue = self.schedulers.plain(model.name)
-                wrapped = self._wrap(model, queue, host=model.name, engine=engine)
-                self._given[id(model)] = (model, wrapped)
+                self._given[id(model)] = (model, self._stack.wrap_given(model))
             return self._given[id(model)][1]
         name = await self.resolve(model)
         if name not in self._models:
             await self._engines.prepare(name)
         if name not in self._models:  # somebody else may have built it meanwhile
-            self._models[name] = self._build(name)
+            adapter, host = self._engines.build(name), self._engines.host(name)
+            self._models[name] = self._stack.wrap(adapter, host=host, engine=name.engine)
         return self._models[name]
 
     async def retriever(self, knowledge: str) -> Retriever:
@@ -226,9 +223,10 @@ class LocalRuntime:
         indexes, library = list(self._retrievers.values()), self.__dict__.pop("ollama_library", None)
         telemetry, ledger = self.__dict__.pop("_telemetry", None), self._ledger
         schedulers, answers = self.__dict__.pop("schedulers", None), self.__dict__.pop("answers", None)
-        self.__dict__.pop("ollama_memory", None)  # its connections are closed below
+        for wired in ("ollama_memory", "_stack"):  # their connections are closed below
+            self.__dict__.pop(wired, None)
         models, clients = list(self._models.values()), list(self._clients.values())
-        for kept in (self._models, self._given, self._clients, self._retrievers, self.queues):
+        for kept in (self._models, self._given, self._clients, self._retrievers):
             kept.clear()
         self._ledger = None
         async with AsyncExitStack() as closing:  # the last one pushed is closed first
@@ -292,48 +290,6 @@ class LocalRuntime:
             )
         return ModelName(engine, model)
 
-    def _build(self, name: ModelName) -> ChatModel:
-        host = self._engines.host(name)
-        scheduler = self._scheduler(host, name.engine)
-        return self._wrap(self._engines.build(name), scheduler, host=host, engine=name.engine)
-
-    def _wrap(self, adapter: ChatModel, scheduler: Scheduler, *, host: str, engine: str) -> ChatModel:
-        serving = self.settings.serving
-        deadlines = Deadlines(
-            load_s=serving.load_s, first_token_s=serving.first_token_s, idle_s=serving.idle_s
-        )
-        bounded, parallel = DeadlineModel(adapter, deadlines), self._parallel(engine)
-        scheduled = ScheduledModel(bounded, scheduler, parallel=parallel, engine=adapter)
-        self.queues[adapter.name] = scheduled
-        recorder = Recorder(ledger=self.ledger, costs=self.costs, meter=self._meter(engine), spans=self.spans)
-        recorded = RecordedModel(scheduled, recorder, remote=self._is_remote(adapter.name))
-        breaker = self._breakers.setdefault(host, host_breaker(host))
-        watched = BreakerModel(BreakerModel(recorded, model_breaker(adapter.name)), breaker)
-        return CachedModel(RetryingModel(watched, attempts=serving.attempts), self.answers, recorder)
-
-    def _scheduler(self, host: str, engine: Engine) -> Scheduler:
-        parallel = self._parallel(engine)
-        match engine:
-            case "ollama":
-                return self.schedulers.ollama(
-                    host, self._client(host), parallel=parallel, is_here=_host(host) in LOOPBACK
-                )
-            case "embedded":
-                return self.schedulers.embedded(parallel=parallel)
-            case _:
-                return self.schedulers.plain(host)
-
-    def _parallel(self, engine: str) -> int:
-        match engine:
-            case "ollama":
-                return self.settings.ollama.parallel
-            case "embedded":
-                return self.settings.embedded.parallel
-            case "openai":
-                return self.settings.openai.parallel
-            case _:
-                return FUNCTION_THREADS
-
     async def forecast(self, model: str | ChatModel) -> Forecast:
         """What calls of a model may cost.
 
@@ -341,27 +297,7 @@ class LocalRuntime:
             ConfigError: see `resolve`.
         """
         name = model.name if not isinstance(model, str) else str(await self.resolve(model))
-        watts = self.settings.power.tdp_w if self._meter(name.partition(":")[0]) else None
-        return Forecast(model=name, remote=self._is_remote(name), costs=self.costs, watts=watts)
-
-    def _is_remote(self, name: str) -> bool:
-        engine, _, model = name.partition(":")
-        match engine:
-            case "openai":
-                return _host(self.settings.openai.url or "") not in LOOPBACK
-            case "ollama":
-                return _host(self.settings.ollama_url) not in LOOPBACK or is_cloud_name(model)
-            case _:
-                return False
-
-    def _meter(self, engine: str) -> EnergyMeter | None:
-        if engine not in self._meters:
-            power = self.settings.power
-            estimate = Power(tdp_w=power.tdp_w, idle_w=power.idle_w)
-            self._meters[engine] = find_meter(
-                gpu=engine == "ollama", power=estimate, idle_w=power.idle_w, slots=self._parallel(engine)
-            )
-        return self._meters[engine]
+        return self._stack.forecast(name)
 
     @cached_property
     def _telemetry(self) -> Telemetry:
@@ -370,7 +306,7 @@ class LocalRuntime:
             return build_telemetry(None)
         network = self.settings.network
         # The exporter opens sockets of its own, behind the guard of our HTTP clients.
-        if network.local_only and _host(url) not in {*LOOPBACK, *network.allowed_hosts}:
+        if network.local_only and host_of(url) not in {*LOOPBACK, *network.allowed_hosts}:
             raise LocalOnlyError(
                 f"spans would leave this machine for {url}",
                 why="local_only is set",
@@ -409,10 +345,6 @@ async def _close_index(task: "asyncio.Task[KnowledgeIndex]") -> None:
     (index,) = await asyncio.gather(task, return_exceptions=True)
     if not isinstance(index, BaseException):
         await index.aclose()
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).hostname or ""
 
 
 _defaults: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LocalRuntime]" = weakref.WeakKeyDictionary()

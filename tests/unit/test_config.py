@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from shoal.config import ModelAlias, Settings, find_root, load_settings, parse_ollama_host
+from shoal.config import Settings, find_root, load_settings, parse_ollama_host
+from shoal.config_section import ModelAlias
 from shoal.core.errors import ConfigError, UnknownName
 
 

@@ -270,9 +270,9 @@ def _read(work: Work[OutputT], draft: Draft[OutputT]) -> None:
 
 def _seen(work: Work[Any], response: ChatResponse) -> Signals:
     assert work.request is not None
-    is_json = work.task.agent.output is not str
-    passages = work.request.passages
-    return read_signals(response, is_json=is_json, passages=passages, repairs=work.repairs)
+    agent, passages = work.task.agent, work.request.passages
+    is_forced = agent.output is not str and agent.specialist is None
+    return read_signals(response, is_forced=is_forced, passages=passages, repairs=work.repairs)
 
 
 def _with_origin(signals: Signals, task: Task[Any]) -> Signals:

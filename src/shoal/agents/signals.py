@@ -1,7 +1,9 @@
 """Signals that can be read off one response, without another model call.
 
 Confidence never comes from the mean logprob of forced JSON: a grammar makes the model say quotes and
-keys it would not have said (logprobs of -7 to -14). Only the tokens of the *values* count.
+keys it would not have said (logprobs of -7 to -14). Only the tokens of the *values* count. A specialist has
+learnt to say all of its JSON, and there each token counts: which slot it names, and where it ends a list, is
+as much of its answer as the words in it.
 """
 
 import json
@@ -27,10 +29,13 @@ REFUSAL = re.compile(
 
 
 def read_signals(
-    response: ChatResponse, *, is_json: bool, passages: Sequence[Passage], repairs: int
+    response: ChatResponse, *, is_forced: bool, passages: Sequence[Passage], repairs: int
 ) -> Signals:
-    """Everything the response itself says. Schema and checks are added by the caller."""
-    counted = value_tokens(response.text, response.tokens) if is_json else response.tokens
+    """Everything the response itself says. Schema and checks are added by the caller.
+
+    `is_forced`: it is JSON that the model did not learn to say; a grammar may have made it.
+    """
+    counted = value_tokens(response.text, response.tokens) if is_forced else response.tokens
     logprobs = [token.logprob for token in counted]
     scores = [passage.score for passage in passages if passage.score is not None]
     return Signals(

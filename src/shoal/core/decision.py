@@ -67,7 +67,8 @@ class Signals:
     label_probability: float | None = None
     """Renormalised over the allowed labels, in [0, 1]."""
     min_value_logprob: float | None = None
-    """Lowest logprob among the tokens of the *values* (never the forced ones of JSON), <= 0."""
+    """Lowest logprob among the tokens that count, <= 0: where a grammar forces JSON those of the *values*,
+    and all where the model has learnt to say it."""
     mean_value_logprob: float | None = None
     margin: float | None = None
     """Probability of the first minus the second alternative at the least sure value token."""

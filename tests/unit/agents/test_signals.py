@@ -36,9 +36,17 @@ ORDER = _tokens(
 
 def test_forced_tokens_of_json_do_not_count() -> None:
     text = '{"id":"A7","n":12}'
-    signals = read_signals(_response(text, ORDER), is_json=True, passages=(), repairs=0)
+    signals = read_signals(_response(text, ORDER), is_forced=True, passages=(), repairs=0)
     assert signals.min_value_logprob == -0.5
     assert [token.text for token in value_tokens(text, ORDER)] == ["A", "7", "12"]
+
+
+def test_where_json_was_learnt_a_key_or_the_end_of_a_list_counts_too() -> None:
+    tokens = _tokens(('{"', -0.1), ("ids", -2.0), ('":', 0.0), (" []", -0.7), ("}", 0.0))
+    signals = read_signals(_response('{"ids": []}', tokens), is_forced=False, passages=(), repairs=0)
+    forced = read_signals(_response('{"ids": []}', tokens), is_forced=True, passages=(), repairs=0)
+    assert signals.min_value_logprob == -2.0
+    assert forced.min_value_logprob is None
 
 
 def test_numbers_and_literals_are_values_and_keys_are_not() -> None:
@@ -64,7 +72,7 @@ def test_tokens_of_a_stripped_fence_are_matched_by_accumulating() -> None:
 
 def test_tokens_that_do_not_contain_the_answer_say_nothing() -> None:
     signals = read_signals(
-        _response('{"a":1}', _tokens(("something", -1))), is_json=True, passages=(), repairs=0
+        _response('{"a":1}', _tokens(("something", -1))), is_forced=True, passages=(), repairs=0
     )
     assert signals.min_value_logprob is None
     assert signals.mean_value_logprob is None
@@ -72,7 +80,7 @@ def test_tokens_that_do_not_contain_the_answer_say_nothing() -> None:
 
 def test_text_counts_every_token() -> None:
     signals = read_signals(
-        _response("ab", _tokens(("a", -1.0), ("b", -3.0))), is_json=False, passages=(), repairs=0
+        _response("ab", _tokens(("a", -1.0), ("b", -3.0))), is_forced=False, passages=(), repairs=0
     )
     assert signals.min_value_logprob == -3.0
     assert signals.mean_value_logprob == pytest.approx(-2.0)
@@ -81,7 +89,7 @@ def test_text_counts_every_token() -> None:
 def test_margin_is_taken_where_the_alternatives_are_closest() -> None:
     sure = TokenLogprob(text="a", logprob=-0.01, top=(("a", math.log(0.9)), ("b", math.log(0.05))))
     torn = TokenLogprob(text="b", logprob=-0.7, top=(("b", math.log(0.5)), ("c", math.log(0.4))))
-    signals = read_signals(_response("ab", (sure, torn)), is_json=False, passages=(), repairs=0)
+    signals = read_signals(_response("ab", (sure, torn)), is_forced=False, passages=(), repairs=0)
     assert signals.margin == pytest.approx(0.1)
 
 
@@ -89,18 +97,18 @@ def test_margin_is_taken_where_the_alternatives_are_closest() -> None:
     "text", ["I'm sorry, but I can't help with that.", "I cannot do this", "As an AI model, I"]
 )
 def test_refusals_are_seen(text: str) -> None:
-    assert read_signals(_response(text), is_json=False, passages=(), repairs=0).refusal
+    assert read_signals(_response(text), is_forced=False, passages=(), repairs=0).refusal
 
 
 @pytest.mark.parametrize(
     "text", ["The customer is sorry.", "You can transfer money.", "I can see two orders."]
 )
 def test_ordinary_sentences_are_no_refusals(text: str) -> None:
-    assert not read_signals(_response(text), is_json=False, passages=(), repairs=0).refusal
+    assert not read_signals(_response(text), is_forced=False, passages=(), repairs=0).refusal
 
 
 def test_an_answer_cut_at_max_tokens_is_truncated_and_a_blank_one_empty() -> None:
-    signals = read_signals(_response(" \n", finish="length"), is_json=False, passages=(), repairs=0)
+    signals = read_signals(_response(" \n", finish="length"), is_forced=False, passages=(), repairs=0)
     assert signals.truncated
     assert signals.empty
 

@@ -16,7 +16,7 @@ from shoal.router.escalation.difficulty import DifficultyReader
 
 __all__ = ["Certificate", "Digests", "load_certificate", "parse_certificate", "save_certificate"]
 
-FORMAT = 2
+FORMAT = 3
 METHOD = "learn-then-test, fixed sequence, Clopper-Pearson"
 
 

@@ -165,7 +165,7 @@ class Policy:
             what = f"nothing measured how sure the answer is, and {unsworn.why} (uncertified)"
             return replace(_decline(what, large=large), threshold=threshold)
         confidence, signal = known
-        what = f"confidence {confidence:.2f} (set by the {signal.name}; uncertified: {unsworn.why})"
+        what = f"confidence {confidence:.2f} (set by the {signal}; uncertified: {unsworn.why})"
         if confidence >= threshold:
             verdict = Verdict(
                 action="accept", reason=_sentence(f"{what} reaches the threshold {threshold:.2f}")

@@ -154,7 +154,10 @@ class SelfCheck(Signal):
 
 
 class Validation(Signal):
-    """The agent's own checks: each that passes rules one fault out. Those that fail are hard faults."""
+    """The agent's own checks: each that passes rules one fault out. Those that fail are hard faults.
+
+    Every answer that gets as far has passed as many: it tells agents apart, not the answers of one.
+    """
 
     name = "checks passed"
 
@@ -249,17 +252,21 @@ def known_before(signals: Signals) -> Signals:
     )
 
 
-def prior_confidence(signals: Signals) -> tuple[float, Signal] | None:
-    """Uncalibrated P(acceptable) and the signal that set it; None when nothing looked at the answer.
+def prior_confidence(signals: Signals) -> tuple[float, str] | None:
+    """Uncalibrated P(acceptable) and the name of its least signal; None when nothing looked at the answer.
 
     An answer is as sure as its least sure sign: each signal names a way to be wrong, so none can make up
-    for another. That the right agent was asked is no sign that its answer is right.
+    for another. What passed the agent's checks may be wrong in a way that they do not look for: that lowers
+    all its answers alike, and leaves them in their order. That the right agent was asked is no sign that its
+    answer is right.
     """
-    read = [
-        (value, signal)
+    read = {
+        signal.name: value
         for signal in SIGNALS
         if signal.guesses(signals) and (value := signal.read(signals)) is not None
-    ]
-    if not any(signal.of_answer for _, signal in read):
+    }
+    if not any(signal.of_answer and signal.name in read for signal in SIGNALS):
         return None
-    return min(read, key=lambda pair: pair[0])
+    least = min(read, key=lambda name: read[name])
+    checked = read.pop(Validation.name, 1.0)
+    return checked * min(read.values(), default=1.0), least
