@@ -19,8 +19,11 @@ from shoal.core.passage import Passage
 __all__ = ["read_signals", "value_tokens"]
 
 STRING = r'"([^"\\]*(?:\\.[^"\\]*)*)"'
-# Scanned left to right: a key (a string and its colon), or the scalar values: a string, a number, a literal.
-SCALAR = re.compile(rf"(?P<key>{STRING}\s*:)|{STRING}|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null")
+# Scanned left to right: a key (a string and its colon), or the values: a string, a number, a literal, and
+# what is empty, for that there is nothing is an answer too.
+VALUE = re.compile(
+    rf"(?P<key>{STRING}\s*:)|{STRING}|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|\[\s*\]|\{{\s*\}}"
+)
 REFUSAL = re.compile(
     r"^\W*(?:i(?:'m| am) (?:sorry|unable|not able)|i (?:can(?:not|'t)|won't)|as an ai\b"
     r"|sorry, (?:but )?i can)",
@@ -52,7 +55,7 @@ def read_signals(
 
 
 def value_tokens(text: str, tokens: Sequence[TokenLogprob]) -> tuple[TokenLogprob, ...]:
-    """The tokens that overlap a scalar value of the JSON in `text`; the quotes around a string are forced.
+    """The tokens that overlap a value of the JSON in `text`; the quotes around a string are forced.
 
     Tokens are placed by accumulating their text; if they do not add up to `text` (an engine stripped a
     fence, say) the offset of the JSON within them is looked for, and if it is not there, none is returned.
@@ -61,25 +64,25 @@ def value_tokens(text: str, tokens: Sequence[TokenLogprob]) -> tuple[TokenLogpro
     shift = spoken.find(text)
     if shift < 0:
         return ()
-    spans = deque((start + shift, end + shift) for start, end in _scalars(text))
+    spans = deque((start + shift, end + shift) for start, end in _values(text))
     chosen: list[TokenLogprob] = []
     position = 0
     for token in tokens:
         start, position = position, position + len(token.text)
         while spans and spans[0][1] <= max(start, spans[0][0]):
-            spans.popleft()  # it ends before this token, or is empty
+            spans.popleft()  # it ends before this token
         if spans and max(start, spans[0][0]) < position:
             chosen.append(token)
     return tuple(chosen)
 
 
-def _scalars(text: str) -> list[tuple[int, int]]:
+def _values(text: str) -> list[tuple[int, int]]:
     try:
         json.loads(text)
     except ValueError:
         return []
-    values = (match for match in SCALAR.finditer(text) if match["key"] is None)
-    return [match.span(3) if match[3] is not None else match.span() for match in values]
+    values = (match for match in VALUE.finditer(text) if match["key"] is None)
+    return [match.span(3) if match[3] else match.span() for match in values]
 
 
 def _margin(tokens: Sequence[TokenLogprob]) -> float | None:

@@ -46,7 +46,23 @@ def test_where_json_was_learnt_a_key_or_the_end_of_a_list_counts_too() -> None:
     signals = read_signals(_response('{"ids": []}', tokens), is_forced=False, passages=(), repairs=0)
     forced = read_signals(_response('{"ids": []}', tokens), is_forced=True, passages=(), repairs=0)
     assert signals.min_value_logprob == -2.0
-    assert forced.min_value_logprob is None
+    assert forced.min_value_logprob == -0.7
+
+
+def test_to_say_that_there_is_nothing_is_a_value() -> None:
+    tokens = _tokens(
+        ('{"', -9),
+        ("ids", -9),
+        ('":', -9),
+        ("[]", -0.5),
+        (',"', -9),
+        ("by", -9),
+        ('":', -9),
+        ('""', -0.2),
+        ("}", -9),
+    )
+    chosen = value_tokens('{"ids":[],"by":""}', tokens)
+    assert [token.text for token in chosen] == ["[]", '""']
 
 
 def test_numbers_and_literals_are_values_and_keys_are_not() -> None:
@@ -121,7 +137,7 @@ json_values = st.recursive(
 
 
 @given(value=json_values, cuts=st.lists(st.integers(1, 5), max_size=40))
-def test_however_the_tokens_are_cut_only_tokens_that_touch_a_scalar_are_chosen(
+def test_however_the_tokens_are_cut_those_that_touch_a_value_are_chosen(
     value: object, cuts: list[int]
 ) -> None:
     text = json.dumps(value, ensure_ascii=False)
@@ -132,13 +148,22 @@ def test_however_the_tokens_are_cut_only_tokens_that_touch_a_scalar_are_chosen(
             tokens.append(TokenLogprob(text=piece, logprob=-1.0))
         start += size
     chosen = value_tokens(text, tokens)
+    assert chosen
     assert set(chosen) <= set(tokens)
-    assert bool(chosen) == any(leaf != "" for leaf in _leaves(value))
 
 
-def _leaves(value: Any) -> list[object]:
-    if isinstance(value, dict):
+@given(value=json_values)
+def test_letter_by_letter_exactly_the_values_are_chosen(value: object) -> None:
+    text = json.dumps(value, ensure_ascii=False)
+    chosen = value_tokens(text, _tokens(*((letter, -1.0) for letter in text)))
+    assert "".join(token.text for token in chosen) == "".join(_leaves(value))
+
+
+def _leaves(value: Any) -> list[str]:
+    """As they stand in the JSON: strings without their quotes, and what is empty."""
+    if isinstance(value, dict) and value:
         return [leaf for item in cast("dict[str, Any]", value).values() for leaf in _leaves(item)]
-    if isinstance(value, list):
+    if isinstance(value, list) and value:
         return [leaf for item in cast("list[Any]", value) for leaf in _leaves(item)]
-    return [value]
+    said = json.dumps(value, ensure_ascii=False)
+    return [said[1:-1] if isinstance(value, str) and value else said]
