@@ -179,7 +179,8 @@ class Team:
                 is expected.
             agent: the only one to calibrate; rows that the router sends elsewhere are left out.
             ask_large: answer every row with the large model as well, so that later only what it does better
-                is escalated. It costs a call of that model a row, on no budget.
+                is escalated. It costs a call of that model a row, on no budget, and a remote one sees every
+                row, so that consent has to be "allow".
 
         Raises:
             InputError: there are no rows, one occurs twice, or one has no input.
@@ -196,6 +197,12 @@ class Team:
         large = await self._permitted_large(live.runtime) if ask_large else None
         if ask_large and large is None:
             raise ConfigError("no large model may be asked", mend='Team(large="..."), consent = "allow"')
+        if large is not None and large.asks_consent:
+            raise ConfigError(
+                f"{large.name} would see every row",
+                why='consent = "ask" asks a person for each text, which a calibration cannot do',
+                mend='consent = "allow" for this calibration: SHOAL_ESCALATION__CONSENT=allow',
+            )
         bench = labelling.Bench(
             agents=self.agents,
             router=self.router,

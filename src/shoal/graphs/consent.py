@@ -36,13 +36,14 @@ class ConsentRequest:
 
 def ask_consent(planned: Planned, outcome: Outcome, agent: Agent[Any], large: Large) -> dict[str, Any]:
     """A `ConsentRequest` as JSON values."""
+    asked = large.agent(agent, outcome.passages)
     request = ConsentRequest(
         subtask_id=planned.subtask.id,
         subtask=planned.subtask.text,
         agent=agent.name,
         model=large.name,
         reason=outcome.verdict.reason,
-        messages=build_request(agent, planned.subtask.text, outcome.passages).messages,
+        messages=build_request(asked, planned.subtask.text, outcome.passages).messages,
         expected_usd=outcome.alternatives.get("escalate"),
     )
     return asdict(request)

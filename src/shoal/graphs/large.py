@@ -1,9 +1,10 @@
 """The large model as a team's graph sees it: what it takes to ask it."""
 
-from dataclasses import dataclass
-from typing import final
+from dataclasses import dataclass, replace
+from typing import Any, final
 
-from shoal.agents import Judge, Runtime
+from shoal.agents import Agent, Judge, Runtime
+from shoal.core.passage import Passage
 from shoal.core.port import ChatModel, Retriever
 from shoal.router.escalation import Budget
 from shoal.router.escalation.metered_model import Meter, MeteredModel
@@ -29,6 +30,15 @@ class Large:
     def name(self) -> str:
         """`engine:model`."""
         return self.forecast.model
+
+    def agent(self, agent: Agent[Any], passages: tuple[Passage, ...]) -> Agent[Any]:
+        """The agent as this model is asked: its prompt and not its specialist's.
+
+        What was looked up is not looked up again; where a person must agree nothing is, for what is sent is
+        what was shown.
+        """
+        asked = agent.asking(self.model)
+        return replace(asked, knowledge=None) if passages or self.asks_consent else asked
 
     def meter(self, ledger: Ledger, *, seconds: float, benefit: float | None) -> Meter:
         """Counts the calls for one answer."""

@@ -6,7 +6,7 @@ model does wrong ends up in the outcome instead, where the next node sees it.
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from langgraph.types import Command, Send, interrupt
@@ -124,7 +124,8 @@ class TeamNodes:
             else:
                 asked[key] = ask_consent(move.planned, outcomes[key], agent, large)
         answers: Mapping[str, bool] = interrupt(list(asked.values())) if asked else {}
-        decided = {key: bool(answers.get(key)) for key in asked}
+        # What a budget forbade when the others were asked may be allowed by now: it is asked for next.
+        decided = {key: bool(answers[key]) for key in asked if key in answers}
         flagged: list[Outcome] = []
         for key, (meter, refusal) in refused.items():
             await meter.refuse(run_id, str(outcomes[key].agent), refusal)
@@ -177,15 +178,14 @@ class TeamNodes:
         assert planned.decision.agent is not None
         assert large is not None, "the judge escalates only where there is a large model"
         agent = self._parts.agents[planned.decision.agent]
-        # What was looked up is not looked up again, so that what is sent is what a person was shown.
-        knowledge = None if local.passages or large.asks_consent else agent.knowledge
+        context = tuple(Passage(**passage) for passage in work["context"])
         task = Task(
-            agent=replace(agent.asking(large.model), knowledge=knowledge),
+            agent=large.agent(agent, local.passages),
             text=planned.subtask.text,
             runtime=large.metered(runtime, seconds=agent.timeout_s, benefit=local.verdict.benefit),
             judge=large.judge,
             decision=planned.decision,
-            context=local.passages or tuple(Passage(**passage) for passage in work["context"]),
+            context=local.passages if local.passages or large.asks_consent else context,
             purpose="escalation",
             place=f"large/{planned.subtask.id}",
         )

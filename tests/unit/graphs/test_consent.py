@@ -10,9 +10,16 @@ from typing import Any
 import pytest
 
 from shoal import Agent, Team
+from shoal.agents import build_request
 from shoal.config import Settings, load_settings
+from shoal.core.decision import Signals, Subtask, Verdict
 from shoal.core.errors import ConfigError, RunError
-from shoal.router.escalation import Budget, Escalation
+from shoal.graphs.consent import ask_consent, parse_requests
+from shoal.graphs.large import Large
+from shoal.graphs.state import Outcome, Planned
+from shoal.router.escalation import Budget, Escalation, LargePolicy
+from shoal.runtime import LocalRuntime
+from shoal.specialists import Specialist
 from shoal.testing.fixed_router import FixedRouter
 from shoal.testing.scripted import ScriptedModel
 
@@ -71,6 +78,50 @@ async def test_a_run_waits_and_shows_who_would_receive_exactly_which_text(
     assert after.status == "done"
     assert after.answer == "ONE EASY\n\nfrom afar: two hard"
     assert asked.messages == large.requests[0].messages, "what was shown is what was sent"
+
+
+async def test_of_a_specialist_it_shows_the_prompt_that_the_large_model_gets(
+    settings: Settings, large: ScriptedModel
+) -> None:
+    """The specialist's own prompt is bare; what leaves the machine is not."""
+    specialist = Specialist(
+        key="one@1", base="embedded:smollm2:135m", base_digest="", adapter=None, digest="", system="Read."
+    )
+    agent = Agent(
+        "one",
+        job="Read orders.",
+        model="embedded:smollm2:135m",
+        instructions="Our key customer is ACME.",
+        examples=[("Frau Mueller wants A-1", "A-1")],
+        specialist=specialist,
+    )
+    runtime = LocalRuntime(settings)
+    remote = Large(
+        model=large,
+        judge=LargePolicy(),
+        budget=Budget(),
+        forecast=await runtime.forecast(large),
+        asks_consent=True,
+    )
+    local = Outcome(
+        subtask_id="1",
+        agent="one",
+        model="embedded:smollm2:135m",
+        text="",
+        status="flagged",
+        escalated=False,
+        verdict=Verdict(action="escalate", reason="It is empty."),
+        signals=Signals(empty=True),
+    )
+    decision = FixedRouter(["one"]).decide("one where is B-7?")
+    item = Planned(subtask=Subtask(id="1", text="where is B-7?", start=0, end=13), decision=decision)
+
+    shown = parse_requests([ask_consent(item, local, agent, remote)])[0].messages
+
+    assert "ACME" in shown[0].content
+    assert [message.content for message in shown[1:]] == ["Frau Mueller wants A-1", "A-1", "where is B-7?"]
+    assert shown == build_request(remote.agent(agent, ()), "where is B-7?", ()).messages
+    await runtime.aclose()
 
 
 async def test_no_means_that_nothing_is_sent_and_the_answer_is_flagged(
@@ -181,6 +232,14 @@ async def test_a_run_that_still_runs_is_not_done_twice(settings: Settings) -> No
     assert "process" in caught.value.why
     assert times == ["one apple"]
     assert list((load_settings(settings.root).data_path / "leases").iterdir()) == []
+
+
+async def test_to_calibrate_with_a_remote_model_takes_consent_beforehand(
+    team: Team, large: ScriptedModel
+) -> None:
+    with pytest.raises(ConfigError, match="would see every row"):
+        await team.calibrate([{"input": "one easy", "expected": "ONE EASY"}], ask_large=True)
+    assert large.requests == []
 
 
 def test_to_ask_takes_checkpoints(settings: Settings, large: ScriptedModel) -> None:
