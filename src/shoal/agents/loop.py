@@ -73,7 +73,7 @@ async def attempt_events(task: Task[OutputT]) -> AsyncGenerator[AgentEvent[Outpu
             task.agent.name,
             draft.signals,
             failure=draft.failure,
-            digest=draft.response.digest if draft.response else None,
+            digest=draft.response.made_by if draft.response else None,
             repairs_left=0 if isinstance(task.agent.model, FunctionModel) else MAX_REPAIRS - work.repairs,
             # A larger model would start anew, and do a second time what tools have already done.
             large=task.large and not work.tools.acted,

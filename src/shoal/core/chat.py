@@ -109,6 +109,13 @@ class ChatResponse:
     from_cache: bool = False
     """It was made before; nobody was asked."""
 
+    @property
+    def made_by(self) -> str:
+        """What a promise about such answers is bound to: the weights, or the model's name where the engine
+        does not say which they are.
+        """
+        return self.digest or self.model
+
 
 ChatEvent = ChatDelta | ChatResponse
 

@@ -59,10 +59,21 @@ def plain_verbatim(schema: JsonSchema) -> JsonSchema:
 
 
 def find_verbatim(value: str, text: str) -> str | None:
-    """`value` in the spelling of `text`; None = it does not stand there. Case and runs of spaces aside."""
-    wanted = " ".join(value.split())
-    match = re.search(re.escape(wanted), " ".join(text.split()), re.IGNORECASE) if wanted else None
-    return match[0] if match else None
+    """`value` in the spelling of `text`; None = it does not stand there. Case and runs of spaces aside.
+
+    Where it stands more than once: rather as whole words than inside one, then rather as it is spelt.
+    """
+    wanted, said = " ".join(value.split()), " ".join(text.split())
+    if not wanted:
+        return None
+    words = [word.span() for word in WORD.finditer(said)]
+    starts, ends = {start for start, _ in words}, {end for _, end in words}
+    found = min(
+        re.finditer(re.escape(wanted), said, re.IGNORECASE),
+        key=lambda match: (match.start() not in starts or match.end() not in ends, match[0] != wanted),
+        default=None,
+    )
+    return None if found is None else found[0]
 
 
 def _replace(node: Any, value: Mapping[str, Any]) -> Any:

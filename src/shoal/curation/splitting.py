@@ -1,13 +1,12 @@
 """Rows to learn from, and rows held out for the gate: those of one template stay together."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from shoal.agents.row import Row
-from shoal.curation.duplicates import Groups, near_pairs
+from shoal.curation.duplicates import Groups, near_pairs, normalise
 from shoal.curation.template import template_of
 
 __all__ = ["Split", "split"]
@@ -30,16 +29,19 @@ class Split:
 
 
 def split(rows: Sequence[Row], *, seed: int = 0) -> Split:
-    """Hold out whole groups of rows, picked at random. The same rows and seed give the same split.
+    """Hold out whole groups of rows, picked by a hash of their texts.
 
+    Which they are depends on neither the order nor the number of the rows: what is held out stays held out
+    when there are more, so that the live version has not learnt what its successor is gated on either.
     Rows are of one group when they share a template, or most of their text. Where that leaves too few groups
     to hold any out (all rows from one template, say), single rows are held out and the note says so.
     """
     wanted = min(MOST, max(round(SHARE * len(rows)), min(FEWEST, len(rows) // 4)))
     groups = _groups(rows)
-    held, note = _pick(groups, wanted, seed), None
+    ranks = [_rank(row, seed) for row in rows]
+    held, note = _pick(groups, ranks, wanted), None
     if len(held) * 2 < wanted:
-        held = _pick([[place] for place in range(len(rows))], wanted, seed)
+        held = _pick([[place] for place in range(len(rows))], ranks, wanted)
         note = (
             f"the rows are of {len(groups)} kinds only: those held out are of the kinds that were learnt,"
             " and say nothing about others"
@@ -62,11 +64,14 @@ def _groups(rows: Sequence[Row]) -> list[list[int]]:
     return groups.all()
 
 
-def _pick(groups: Sequence[Sequence[int]], wanted: int, seed: int) -> set[int]:
-    """Groups in random order, as long as they fit."""
+def _rank(row: Row, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed} {normalise(row.input)}".encode("utf-8", "backslashreplace")).digest()
+
+
+def _pick(groups: Sequence[Sequence[int]], ranks: Sequence[bytes], wanted: int) -> set[int]:
+    """Groups in the order of their lowest ranks, as long as they fit."""
     held: set[int] = set()
-    order: list[int] = np.random.default_rng(seed).permutation(len(groups)).tolist()
-    for which in order:
-        if len(held) + len(groups[which]) <= wanted:
-            held.update(groups[which])
+    for group in sorted(groups, key=lambda places: min(ranks[place] for place in places)):
+        if len(held) + len(group) <= wanted:
+            held.update(group)
     return held

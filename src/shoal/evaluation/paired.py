@@ -8,7 +8,7 @@ can be. It assumes no distribution; of differences that take two values it is Cl
 bootstrap would say of five equal rows that nothing can be worse.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,15 +78,15 @@ def lower_bound(differences: Sequence[float], *, level: float, seed: int = 0) ->
     return float(np.quantile(means, 1 - level))
 
 
-def judge_gate(new: Sequence[RowScore], old: Sequence[RowScore], *, against: str) -> Gate:
+def judge_gate(new: Sequence[RowScore], old: Mapping[int, RowScore], *, against: str) -> Gate:
     """Whether a version may go live.
 
     Args:
         new: its scores on all held-out rows.
-        old: those of what it would replace, on the first of these rows, or all.
+        old: those of what it would replace, by their places among these rows: all, or a random sample.
         against: what it would replace, for a person.
     """
-    found = compare([row.f1 for row in new[: len(old)]], [row.f1 for row in old])
+    found = compare([new[place].f1 for place in old], [row.f1 for row in old.values()])
     valid = sum(row.valid for row in new) / len(new)
     passed = found.is_not_worse and valid >= LEAST_VALID
     compared = (

@@ -43,6 +43,8 @@ class Foresight:
             info = await (await runtime.model(agent.model, agent.specialist)).describe()
         except ModelError:
             return None  # the attempt will say what is wrong with it
+        if info.digest is None:
+            return None
         digest = info.digest
         if agent.specialist is not None and agent.specialist.adapter is not None:
             digest = f"{digest}+{agent.specialist.digest}"  # as its answers say it

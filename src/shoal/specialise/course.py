@@ -21,6 +21,7 @@ from shoal.agents.row import Row
 from shoal.core.errors import ConfigError
 from shoal.core.file_digest import hash_file
 from shoal.curation.curate import curate
+from shoal.curation.duplicates import normalise
 from shoal.curation.splitting import Split, split
 from shoal.curation.vary import vary
 from shoal.evaluation.agent import evaluate_agent
@@ -95,7 +96,9 @@ class Course:
         recipe |= {"fewer_layers": self.fewer_layers, "variants": self.variants}
         lessons = _contents(parts.train)
         if not self.store.begin(digest_of(lessons, self.base_digest, self.system, recipe)):
-            notes += ("the rows, the recipe or the base changed since the last call: it was begun anew",)
+            notes += (
+                "other rows, recipe or base than in the last call: it was begun anew, and that one is kept",
+            )
         self.store.save("curation", used.digest, curated.report.as_json())
         for note in notes:
             self.tell(Step(stage="curate", text=note))
@@ -150,7 +153,7 @@ class Course:
 
         rows = used.parts.train
         if self.variants:
-            more = self._vary(rows)
+            more = self._vary(used.parts)
             self.tell(Step(stage="tune", text=f"{len(more)} variants of the {len(rows)} rows beside them"))
             rows += more
         lessons = [lesson for row in rows for lesson in self._lessons(row)]
@@ -168,8 +171,13 @@ class Course:
         self.tell(Step(stage="tune", text=text))
         return tuned
 
-    def _vary(self, rows: Sequence[Row]) -> tuple[Row, ...]:
-        more = vary(rows, self.agent.schema or {}, times=self.variants, seed=self.tuning.seed)
+    def _vary(self, parts: Split) -> tuple[Row, ...]:
+        """Variants of the rows to learn from. Values of two of them may make a text that is held out: it
+        stays held out.
+        """
+        held_out = {normalise(row.input) for row in parts.gate}
+        varied = vary(parts.train, self.agent.schema or {}, times=self.variants, seed=self.tuning.seed)
+        more = tuple(row for row in varied if normalise(row.input) not in held_out)
         if not more:
             raise ConfigError(
                 f"there are no variants of the rows of {self.agent.name}",
@@ -249,12 +257,15 @@ class Course:
 
     async def _judge(self, new: Sequence[RowScore], rows: Sequence[Row]) -> Gate:
         live = self.project.specialists.specialist(self.agent.name)
+        places: Sequence[int] = range(len(rows))
         if live is None:
-            against = f"{self.base} without tuning"
-            agent, asked = self.agent.asking(self.base), rows[:BASE_ROWS]
+            against, agent = f"{self.base} without tuning", self.agent.asking(self.base)
+            draw = random.Random(self.tuning.seed)  # noqa: S311 (nobody is to be surprised)
+            places = sorted(draw.sample(places, min(BASE_ROWS, len(rows))))  # files may be sorted by class
         else:
-            against, agent, asked = live.key, replace(self.agent, specialist=live), rows
-        gate = judge_gate(new, await self._ask("compare", agent, asked), against=against)
+            against, agent = live.key, replace(self.agent, specialist=live)
+        old = await self._ask("compare", agent, [rows[place] for place in places])
+        gate = judge_gate(new, dict(zip(places, old, strict=True)), against=against)
         for reason in gate.reasons:
             self.tell(Step(stage="gate", text=reason))
         return gate

@@ -6,7 +6,7 @@ A result is kept with a hash of what it was made from; asked for with another ha
 import hashlib
 import json
 import shutil
-from collections.abc import Generator
+from collections.abc import Container, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from shoal.core.lock import hold
 __all__ = ["StageStore", "digest_of"]
 
 LOCK, BEGUN = "training.lock", "begun.json"
+ASIDE, FOUND = "before", "found"
+"""Folders: what was begun before with something else; and that while it comes back."""
 ROOM_BYTES = 500_000_000
 """Of the disk: a checkpoint is written beside the one before it."""
 
@@ -54,26 +56,31 @@ class StageStore:
             yield
 
     def begin(self, digest: str) -> bool:
-        """Say what the training is made of. False = it was made of something else, which is removed.
+        """Say what the training is made of. False = nothing of it was there.
 
-        A folder where nothing was said is taken as it is: what lies in it is checked by who wrote it.
+        What was made of something else is put aside, the last one only: hours of work are not lost by a wrong
+        option, and the command that they were begun with finds them again. A folder where nothing was said is
+        taken as it is: what lies in it is checked by who wrote it.
 
         Raises:
             StorageError: the folder cannot be written.
         """
-        path = self.folder / BEGUN
-        before = self._read(path)
-        same = before is None or before.get("digest") == digest
-        if not same:
-            for child in self.folder.iterdir():
-                if child.name == LOCK:
-                    continue
-                if child.is_dir():
-                    shutil.rmtree(child)
-                else:
-                    child.unlink()
-        self._write(path, {"digest": digest})
-        return same
+        before, aside = self._read(self.folder / BEGUN), self.folder / ASIDE
+        known = before is None or before.get("digest") == digest
+        if not known:
+            kept = self._read(aside / BEGUN)
+            found = self.folder / FOUND
+            shutil.rmtree(found, ignore_errors=True)
+            if known := kept is not None and kept.get("digest") == digest:
+                aside.rename(found)
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir()
+            _move_all(self.folder, aside, but={LOCK, ASIDE, FOUND})
+            if known:
+                _move_all(found, self.folder)
+                found.rmdir()
+        self._write(self.folder / BEGUN, {"digest": digest})
+        return known
 
     def load(self, name: str, made_from: str) -> Any:
         """What was saved under this name from the very same things; None = nothing."""
@@ -106,6 +113,12 @@ class StageStore:
                 why=error.strerror or str(error),
                 mend=f"see that its disk has room and is writable (df -h {self.folder}), then call again",
             ) from error
+
+
+def _move_all(source: Path, target: Path, but: Container[str] = ()) -> None:
+    for child in list(source.iterdir()):
+        if child.name not in but:
+            child.rename(target / child.name)
 
 
 def digest_of(*parts: Any) -> str:

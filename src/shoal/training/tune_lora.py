@@ -58,7 +58,7 @@ def tune(
     with work_lock(work):
         identity = _identify(rows, base, settings)
         values = load_result(work, identity)
-        if values is None:
+        if values is None or _was_cut_short(values, settings, len(rows)):
             values = _run(rows, base, work, settings, identity, progress)
             save_result(work, identity, values)
     return Tuned(
@@ -81,6 +81,12 @@ def _identify(rows: Sequence[TuneRow], base: Path, settings: TuneSettings) -> st
     for row in rows:
         digest.update(json.dumps(asdict(row)).encode())
     return digest.hexdigest()
+
+
+def _was_cut_short(values: Mapping[str, Any], settings: TuneSettings, rows: int) -> bool:
+    """Whether a finished tuning had less time than it wanted, and there is more now: it is done anew."""
+    before, now = values["settings"]["budget_minutes"], settings.budget_minutes
+    return values["steps"] < settings.steps(rows) and before is not None and (now is None or now > before)
 
 
 def _run(

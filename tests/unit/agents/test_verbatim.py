@@ -92,6 +92,10 @@ def test_scripts_without_spaces_may_be_cut_anywhere() -> None:
         ("z", "x y", None),
         ("", "x", None),
         ("straße", "die Straße", "Straße"),
+        ("May", "Hello, may I fly in May?", "May"),
+        ("Ann", "the annual report for Ann", "Ann"),
+        ("ann", "the annual report for Ann", "Ann"),
+        ("AB", "cable 東ab京", "ab"),
     ],
 )
 def test_case_and_runs_of_spaces_do_not_count(value: str, text: str, found: str | None) -> None:

@@ -65,14 +65,14 @@ def test_the_bound_lies_below_the_mean_and_within_what_is_possible(values: list[
 
 def test_the_gate_wants_both_and_says_why() -> None:
     good, bad, invalid = score(exact=True), score(exact=False), score(exact=False, valid=False)
-    passed = judge_gate([good] * 300, [bad] * 50, against="the base")
+    passed = judge_gate([good] * 300, dict.fromkeys(range(0, 150, 3), bad), against="the base")
     assert passed.passed
     assert "the same 50 held-out rows" in passed.reasons[0]
     assert "100.0% of 300" in passed.reasons[1]
-    shapeless = judge_gate([good] * 195 + [invalid] * 5, [bad] * 50, against="the base")
+    shapeless = judge_gate([good] * 195 + [invalid] * 5, dict.fromkeys(range(0, 150, 3), bad), against="the base")
     assert not shapeless.passed
     assert "fewer than 99%" in shapeless.reasons[1]
-    worse = judge_gate([good] * 180 + [bad] * 20, [good] * 200, against="order-reader@1")
+    worse = judge_gate([good] * 180 + [bad] * 20, dict.fromkeys(range(200), good), against="order-reader@1")
     assert not worse.passed
     assert "order-reader@1" in worse.reasons[0]
     assert "not above" in worse.reasons[0]

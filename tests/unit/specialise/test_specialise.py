@@ -194,6 +194,9 @@ async def test_killed_while_tuning_it_goes_on_and_with_other_rows_it_begins_anew
     assert not any("begun anew" in note for note in notes)
     assert (await train(1, rows(31))).found == []
     assert any("begun anew" in note for note in notes)
+    notes.clear()
+    assert "step1" in (await train(1, rows(30))).found, "what was begun with other rows was kept aside"
+    assert not any("begun anew" in note for note in notes)
 
 
 async def test_a_rationale_is_a_second_thing_to_learn_under_a_prompt_of_its_own(
@@ -298,6 +301,11 @@ class Trip(BaseModel):
     city: Verbatim
 
 
+class Leg(BaseModel):
+    start: Verbatim
+    end: Verbatim
+
+
 async def test_variants_are_learnt_from_beside_the_rows(project: Project, tiny_lora: Path) -> None:
     agent = Agent("trip-reader", job="Read a trip.", model="embedded:smollm2:135m", output=Trip)
     made = [{"input": f"to Town{n}", "expected": {"city": f"Town{n}"}} for n in range(40)]
@@ -307,6 +315,22 @@ async def test_variants_are_learnt_from_beside_the_rows(project: Project, tiny_l
     learnt = {lesson.messages[-1].content for lesson in tuner.lessons}
     assert len(tuner.lessons) > 3 * len(trips)
     assert learnt <= {row.input for row in trips}, "cities of these rows, in their one sentence"
+
+
+async def test_no_variant_is_a_text_that_is_held_out(project: Project, tiny_lora: Path) -> None:
+    agent = Agent("leg-reader", job="Read a leg.", model="embedded:smollm2:135m", output=Leg)
+    pairs = [(a, b) for a in range(7) for b in range(7) if a != b]
+    made = [
+        {"input": f"from Town{a} to Town{b}", "expected": {"start": f"Town{a}", "end": f"Town{b}"}}
+        for a, b in pairs
+    ]
+    legs = parse_rows(enumerate(made, start=1))
+    learnt_from, held_out, tuner = legs[::2], legs[1::2], Tuner(tiny_lora, dies_at=1)
+    with pytest.raises(KilledError):
+        await specialise(agent, learnt_from, held_out=held_out, project=project, tune=tuner, variants=8)
+    learnt = {lesson.messages[-1].content for lesson in tuner.lessons}
+    assert len(tuner.lessons) > 2 * len(learnt_from)
+    assert not learnt & {row.input for row in held_out}
 
 
 async def test_variants_of_answers_that_quote_nothing_are_refused_before_the_tuning(

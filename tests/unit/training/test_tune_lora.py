@@ -81,6 +81,16 @@ def ask(base: Path, adapters: dict[str, Path], texts: Sequence[str]) -> list[Cha
 @pytest.mark.train
 @needs_torch
 class TestTuning:
+    def test_with_more_time_one_that_was_cut_short_is_done_anew(
+        self, smollm2_path: Path, tmp_path: Path
+    ) -> None:
+        short = replace(SETTINGS, budget_minutes=0.01)
+        cut = tune(ROWS, smollm2_path, tmp_path, short)
+        again = tune(ROWS, smollm2_path, tmp_path, short)
+        whole = tune(ROWS, smollm2_path, tmp_path, SETTINGS)
+        assert cut.steps == again.steps < SETTINGS.steps(len(ROWS)) == whole.steps
+        assert tune(ROWS, smollm2_path, tmp_path, short).steps == whole.steps, "less time undoes nothing"
+
     def test_the_loss_falls_and_progress_ends_at_nothing_left(
         self, adapter: Path, told: list[TuneProgress]
     ) -> None:
