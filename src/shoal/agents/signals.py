@@ -12,6 +12,7 @@ import re
 from collections import deque
 from collections.abc import Sequence
 
+from shoal.agents.validation import unfence
 from shoal.core.chat import ChatResponse, TokenLogprob
 from shoal.core.decision import Signals
 from shoal.core.passage import Passage
@@ -38,7 +39,7 @@ def read_signals(
 
     `is_forced`: it is JSON that the model did not learn to say; a grammar may have made it.
     """
-    counted = value_tokens(response.text, response.tokens) if is_forced else response.tokens
+    counted = value_tokens(unfence(response.text), response.tokens) if is_forced else response.tokens
     logprobs = [token.logprob for token in counted]
     scores = [passage.score for passage in passages if passage.score is not None]
     return Signals(

@@ -9,7 +9,7 @@ from shoal.agents.spec import AgentSpec
 from shoal.core.decision import Action, Signals, Verdict
 from shoal.core.errors import ConfigError, OutputInvalid, ShoalError
 
-__all__ = ["HardChecks", "failed_checks", "parse_output"]
+__all__ = ["HardChecks", "failed_checks", "parse_output", "unfence"]
 
 FENCE = "```"
 
@@ -29,7 +29,7 @@ def parse_output(agent: AgentSpec[OutputT], text: str, asked: str) -> OutputT:
     if agent.output is str:
         return agent.adapter.validate_python(text.strip())
     try:
-        return agent.adapter.validate_json(_unfence(text), context={"input": asked})
+        return agent.adapter.validate_json(unfence(text), context={"input": asked})
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(map(str, fault['loc'])) or 'answer'}: {fault['msg']}" for fault in error.errors()[:5]
@@ -96,7 +96,8 @@ def _problem(signals: Signals, failure: ShoalError | None) -> str | None:
     return None
 
 
-def _unfence(text: str) -> str:
+def unfence(text: str) -> str:
+    """Without the Markdown fence that some models put around JSON."""
     text = text.strip()
     if text.startswith(FENCE) and text.endswith(FENCE) and "\n" in text:
         return text[text.index("\n") + 1 : -len(FENCE)]

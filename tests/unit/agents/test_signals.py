@@ -49,6 +49,13 @@ def test_where_json_was_learnt_a_key_or_the_end_of_a_list_counts_too() -> None:
     assert forced.min_value_logprob == -0.7
 
 
+def test_a_fence_around_the_answer_hides_no_value() -> None:
+    tokens = _tokens(("```json\n", -0.1), ('{"a": "', -9), ("x1", -0.6), ('"}', -9), ("\n```", -0.1))
+    text = "".join(token.text for token in tokens)
+    signals = read_signals(_response(text, tokens), is_forced=True, passages=(), repairs=0)
+    assert signals.min_value_logprob == -0.6
+
+
 def test_to_say_that_there_is_nothing_is_a_value() -> None:
     tokens = _tokens(
         ('{"', -9),
