@@ -86,13 +86,17 @@ def parse_rows(values: Iterable[tuple[int, Any]], *, place: str = "row") -> tupl
     return rows
 
 
-def fit_expected(agent: AgentSpec[Any], expected: Any) -> Any:
+def fit_expected(agent: AgentSpec[Any], expected: Any, *, asked: str | None = None) -> Any:
     """What is expected, as the agent would say it: defaults filled in, numbers of the type's kind.
 
+    With the text that is `asked`, also quotes as they stand there, and what the type's own validators
+    complete: so it is learnt. What an answer is measured by stays as it was labelled.
+
     Raises:
-        ValueError: the agent's output type does not allow it.
+        ValueError: the agent's output type does not allow it, or not of this text.
     """
-    return agent.adapter.dump_python(agent.adapter.validate_python(expected), mode="json")
+    context = None if asked is None else {"input": asked}
+    return agent.adapter.dump_python(agent.adapter.validate_python(expected, context=context), mode="json")
 
 
 def canonical(value: Any) -> str:

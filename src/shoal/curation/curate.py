@@ -137,7 +137,7 @@ def _fit(rows: Sequence[Row], agent: AgentSpec[Any]) -> tuple[list[Row], list[Re
             removed.append(Removed(number=row.number, reason="empty answer", detail="a blank text"))
         else:
             try:
-                fitting.append(replace(row, expected=fit_expected(agent, expected)))
+                fitting.append(replace(row, expected=fit_expected(agent, expected, asked=row.input)))
             except ValueError as error:
                 detail = " ".join(str(error).split())[:300]
                 removed.append(Removed(number=row.number, reason="does not fit", detail=detail))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from shoal import Agent
+from shoal import Agent, Verbatim
 from shoal.agents.row import Row, parse_rows
 from shoal.core.errors import InputError
 from shoal.curation.curate import Curated, curate
@@ -65,6 +65,18 @@ def test_good_rows_are_kept_as_the_agent_would_say_them() -> None:
     assert len(found.rows) == found.report.kept == 40
     assert found.report.removed == ()
     assert found.rows[0].expected == {"order_id": given[0]["expected"]["order_id"], "name": None}
+
+
+class Song(BaseModel):
+    artist: Verbatim
+
+
+def test_quotes_are_learnt_as_they_stand_in_the_text_and_others_not_at_all() -> None:
+    agent = Agent("songs", job="Read.", model="embedded:smollm2:135m", output=Song)
+    given = [{"input": f"put {name.upper()} on", "expected": {"artist": name}} for name in NAMES]
+    found = curate(rows([*given, {"input": "put it on", "expected": {"artist": "Abba"}}]), agent)
+    assert [row.expected["artist"] for row in found.rows] == [name.upper() for name in NAMES]
+    assert reasons(found) == {len(NAMES) + 1: "does not fit"}
 
 
 @pytest.mark.parametrize(
