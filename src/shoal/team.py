@@ -194,15 +194,7 @@ class Team:
         if agent is not None and agent not in self.agents:
             raise UnknownName("agent", agent, self.agents)
         live = self._here()
-        large = await self._permitted_large(live.runtime) if ask_large else None
-        if ask_large and large is None:
-            raise ConfigError("no large model may be asked", mend='Team(large="..."), consent = "allow"')
-        if large is not None and large.asks_consent:
-            raise ConfigError(
-                f"{large.name} would see every row",
-                why='consent = "ask" asks a person for each text, which a calibration cannot do',
-                mend='consent = "allow" for this calibration: SHOAL_ESCALATION__CONSENT=allow',
-            )
+        large = await self._teacher(live.runtime) if ask_large else None
         bench = labelling.Bench(
             agents=self.agents,
             router=self.router,
@@ -311,6 +303,23 @@ class Team:
             return None
         check_countable(self._escalation.budget, forecast)
         return self._large(self.large, forecast)
+
+    async def _teacher(self, runtime: LocalRuntime) -> "Large":
+        """The large model, to answer rows that nobody is asked about one by one.
+
+        Raises:
+            ConfigError: there is none, or a person would have to agree to each text.
+        """
+        large = await self._permitted_large(runtime)
+        if large is None:
+            raise ConfigError("no large model may be asked", mend='Team(large="..."), consent = "allow"')
+        if large.asks_consent:
+            raise ConfigError(
+                f"{large.name} would see every row",
+                why='consent = "ask" asks a person for each text, which a calibration cannot do',
+                mend='consent = "allow" for this calibration: SHOAL_ESCALATION__CONSENT=allow',
+            )
+        return large
 
     def _unresolved_large(self) -> "Large | None":
         """The large model for a graph that is drawn: which engine an alias means is not asked."""

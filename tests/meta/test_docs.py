@@ -48,4 +48,4 @@ def test_the_layers_in_the_docs_are_those_that_lint_holds() -> None:
 def named(line: str) -> list[str]:
     """The packages that a line of the drawing names, at its left."""
     left = line.split("  ", maxsplit=1)[0]
-    return [name for name in left.split(" | ") if name.isalpha()]
+    return [name for name in left.split(" | ") if name.isidentifier()]
