@@ -81,6 +81,11 @@ def plan(*, as_json: AsJson = False) -> None:
     shown = [row | {"load": seconds(row["load_s"]), "call": seconds(row["task_s"])} for row in rows]
     columns = ("model", "size_bytes", "load", "call", "memory")
     _print([{name: row[name] for name in columns} for row in shown], "the project has no local models")
+    for limit in {row["learnt_limit_bytes"] for row in rows} - {None}:
+        size = _shown("limit_bytes", limit)
+        typer.echo(
+            f"no more than {size} fit together, as was seen; [serving] memory_gb in shoal.toml overrules it"
+        )
 
 
 async def _plan() -> "list[dict[str, Any]]":
@@ -104,7 +109,8 @@ async def _plan() -> "list[dict[str, Any]]":
                 {name: lane.costs.size_bytes for name, lane in own.items()}, scheduler.schedule.capacity_bytes
             )
             words = (("stays", found.stay), ("takes turns", found.take_turns), ("too large", found.too_large))
-            rows += [_row(name, own[name], word) for word, names in words for name in names]
+            learnt = {"learnt_limit_bytes": scheduler.capacity.learnt_bytes}
+            rows += [_row(name, own[name], word) | learnt for word, names in words for name in names]
         return rows
     finally:
         await runtime.aclose()

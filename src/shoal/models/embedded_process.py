@@ -20,6 +20,7 @@ import threading
 import weakref
 from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import Future
+from contextlib import aclosing
 from pathlib import Path
 
 import httpx
@@ -35,6 +36,7 @@ from shoal.models.embedded_settings import (
     usable_cores,
 )
 from shoal.models.embedded_wire import parse_refusal, parse_slot_size
+from shoal.models.sse import read_events
 
 __all__ = ["EmbeddedProcess", "EngineChild", "EngineSettings"]
 
@@ -148,20 +150,22 @@ class EngineChild:
         return reply.content
 
     async def stream(self, path: str, body: Mapping[str, object]) -> AsyncGenerator[str]:
-        """The lines of a streamed answer. Closing the generator cancels the work in the child.
+        """The `data:` lines of a streamed answer. Closing the generator cancels the work in the child.
 
         Raises:
             RequestRefused: the engine rejects the body.
             ContextOverflow: the prompt does not fit.
             EngineDown: the child is gone.
-            StreamBroken: it died meanwhile.
+            StreamBroken: it died meanwhile, or what it sent is no stream of events.
         """
         try:
             async with self._client.stream("POST", path, json=body) as reply:
                 if reply.is_error:
                     raise parse_refusal(self._name, await reply.aread())
-                async for line in reply.aiter_lines():
-                    yield line
+                # Not aiter_lines, which also cuts at U+2028 and its like: llama.cpp writes them unescaped.
+                async with aclosing(read_events(reply.aiter_bytes())) as events:
+                    async for event in events:
+                        yield f"data: {event.decode(errors='replace')}"
         except httpx.TransportError as error:
             raise await self._fail(error) from error
 

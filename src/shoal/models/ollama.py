@@ -105,9 +105,11 @@ class OllamaModel:
         """
         self._info = None
         try:
-            return (await self._load_info()).model
+            # Not shared with others who ask: what they are being told may be older than this call.
+            info = self._info = await load_info(self._client, self._model, num_ctx=self._num_ctx)
         except httpx.HTTPError as error:
             raise from_transport(error, url=self._url) from error
+        return info.model
 
     async def count_tokens(self, request: ChatRequest) -> int | None:  # noqa: ARG002
         """None: Ollama has no tokenizer to ask. What certainly does not fit is refused all the same."""

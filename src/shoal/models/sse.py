@@ -5,11 +5,12 @@ itself, because text splitters also break lines at U+2028 and U+0085, which JSON
 """
 
 import re
+from collections.abc import AsyncGenerator, AsyncIterable
 from typing import final
 
 from shoal.core.errors import StreamBroken
 
-__all__ = ["EventReader"]
+__all__ = ["EventReader", "read_events"]
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 """An event longer than this is not one: the other side speaks something else."""
@@ -50,3 +51,18 @@ class EventReader:
         if field == b"data":
             self._data.append(value.removeprefix(b" "))
         return None
+
+
+async def read_events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
+    """Data of the events in a stream of bytes, one that its end cut off included.
+
+    Raises:
+        StreamBroken: an event grows beyond 8 MiB.
+    """
+    reader = EventReader()
+    async for chunk in chunks:
+        for event in reader.feed(chunk):
+            yield event
+    last = reader.finish()
+    if last is not None:
+        yield last

@@ -113,7 +113,7 @@ class CachedModel:
                 async for event in events:
                     if isinstance(event, ChatDelta):
                         deltas.append(event)
-                    elif _is_whole(event, request) and event.digest == digest:
+                    elif _is_whole(event, request) and await self._is_of(digest, event):
                         answer = StoredAnswer(deltas=tuple(deltas), response=event)
                         self._tell(key, answer)
                         await self._store.put(key, answer)
@@ -126,6 +126,16 @@ class CachedModel:
         waited_for = self._asking.pop(key, None)
         if waited_for is not None:
             waited_for.set_result(answer)
+
+    async def _is_of(self, digest: str, response: ChatResponse) -> bool:
+        """Whether these weights gave the answer.
+
+        The response alone does not tell: an adapter may name what it saw under that name some calls ago.
+        """
+        if response.digest != digest:
+            return False
+        self._digest = None
+        return await self._weights() == digest
 
     async def _weights(self) -> str | None:
         """Digest of what the engine runs; None = it does not say, or does not answer."""
@@ -184,6 +194,7 @@ def _key(model: str, digest: str, request: ChatRequest) -> str:
         "schema": request.schema,
         "top_logprobs": request.top_logprobs,
         "stop": request.stop,
+        "input": request.input,  # verbatim strings of the schema are held to it
     }
     return hashlib.sha256(json.dumps(asked, default=dict).encode()).hexdigest()
 

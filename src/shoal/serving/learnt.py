@@ -2,6 +2,8 @@
 
 import json
 import os
+import time
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, cast, final
@@ -12,6 +14,8 @@ __all__ = ["Learnt"]
 
 RECENT = 0.3
 """Weight of the newest measurement in a moving average."""
+LIMIT_S = 86_400.0
+"""What was seen not to fit is tried again after so long: something else may have been the cause."""
 
 
 @final
@@ -22,12 +26,18 @@ class Learnt:
     may write it; the last one's figures for a load hold.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        """Nothing is read here; None = forget everything at the end."""
+    def __init__(self, path: Path | None, *, clock: Callable[[], float] = time.time) -> None:
+        """Nothing is read here.
+
+        Args:
+            path: of the file; None = forget everything at the end.
+            clock: seconds, which go on between two runs.
+        """
         self._path = path
+        self._clock = clock
         self._costs: dict[str, dict[str, float]] = {}
         self._measured: dict[str, set[str]] = {}
-        self._hosts: dict[str, dict[str, int]] = {}
+        self._hosts: dict[str, dict[str, float]] = {}
 
     def costs(self, load: Load, guess: Costs) -> Costs:
         """The guess, with what is known put in its place."""
@@ -38,10 +48,12 @@ class Learnt:
         return guess
 
     def limits(self, host: str) -> tuple[int | None, int | None]:
-        """Bytes that loads were seen to need too many of, and to fit into; None = not seen."""
+        """Bytes that loads were seen to be held to in the last day, and to fit into; None = not seen."""
         self._read()
         known = self._hosts.get(host, {})
-        return known.get("too_many"), known.get("fits")
+        limit = known.get("limit") if self._clock() < known.get("limit_until", 0.0) else None
+        fits = known.get("fits")
+        return None if limit is None else int(limit), None if fits is None else int(fits)
 
     def note(self, load: Load, costs: Costs, **measured: float) -> None:
         """Move the costs of a load towards what was measured; the first measurement replaces the guess."""
@@ -53,9 +65,16 @@ class Learnt:
             seen.add(name)
         self._costs[_key(load)] = {name: value for name, value in asdict(costs).items() if name in seen}
 
-    def note_limits(self, host: str, *, too_many: int | None, fits: int | None) -> None:
-        known = {"too_many": too_many, "fits": fits}
-        self._hosts[host] = {name: value for name, value in known.items() if value is not None}
+    def note_limit(self, host: str, limit: int | None) -> None:
+        """More bytes than these do not fit together; None = they do after all."""
+        known = {"fits": self._hosts.get(host, {}).get("fits", 0)}
+        if limit is not None:
+            known |= {"limit": limit, "limit_until": self._clock() + LIMIT_S}
+        self._hosts[host] = known
+
+    def note_fits(self, host: str, fits: int) -> None:
+        """So many bytes were in memory together."""
+        self._hosts.setdefault(host, {})["fits"] = fits
 
     def save(self) -> None:
         """Write the file, whole or not at all."""

@@ -12,8 +12,8 @@ Where there are no such locks (Windows) every process is alone in the world.
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Literal, final
 
@@ -41,15 +41,23 @@ class Lease:
         self._paths = [folder / f"{name}.{part}" for part in ("turn", "gate")]
         self._files: list[int] = []
         self.is_held = False
+        self._is_giving_way = False
         self._is_changing = False
-        """Stands in the gate or is alone: a second lock on a file takes the place of the first."""
+        """In `alone`, where a second lock on a file would take the place of the first."""
+
+    @property
+    def is_giving_way(self) -> bool:
+        """Whether this process may start nothing: others change what is loaded before it does."""
+        return self._is_giving_way
 
     def share(self) -> bool:
         """Try to use what is loaded; False = somebody is changing it, or waits to."""
         turn, gate = self._open()
         if not (self.is_held or self._is_changing) and _lock(gate, "shared"):
-            self.is_held = _lock(turn, "shared")
-            _unlock(gate)
+            try:
+                self.is_held = _lock(turn, "shared")
+            finally:
+                _unlock(gate)
         return self.is_held
 
     def is_wanted(self) -> bool:
@@ -69,20 +77,26 @@ class Lease:
             self.is_held = False
 
     @asynccontextmanager
-    async def alone(self) -> AsyncGenerator[None]:
-        """Wait until nobody else uses what is loaded, and keep them out. Afterwards the turn is shared."""
-        self.release()
+    async def alone(self, *, is_idle: Callable[[], bool] = lambda: True) -> AsyncGenerator[None]:
+        """Wait until nobody else uses what is loaded, and keep them out. Afterwards the turn is shared.
+
+        `is_idle` says whether nothing of this process runs: a turn that is held is kept until then, so that
+        nobody changes what it runs on.
+
+        Raises:
+            StorageError: the turns cannot be kept there.
+        """
         turn, gate = self._open()
         self._is_changing = True
         try:
-            await _wait(gate)
-            await _wait(turn)
+            await self._enter_gate(gate, is_idle)
+            await self._wait_for_others(turn)
             try:
                 yield
             finally:
                 self.is_held = _lock(turn, "shared")
         finally:
-            self._is_changing = False
+            self._is_changing = self._is_giving_way = False
             _unlock(gate)
 
     def close(self) -> None:
@@ -92,6 +106,22 @@ class Lease:
             os.close(file)
         self._files = []
 
+    async def _enter_gate(self, gate: int, is_idle: Callable[[], bool]) -> None:
+        while not _lock(gate, "alone"):
+            self._is_giving_way = True  # who stands there waits for the turn of this process, too
+            if is_idle():
+                self.release()
+            await asyncio.sleep(POLL_S)  # the kernel could block a thread, but not wake an event loop
+        self._is_giving_way = not self.is_held
+
+    async def _wait_for_others(self, turn: int) -> None:
+        """From within the gate: nobody comes in any more."""
+        while not _lock(turn, "alone"):
+            if self.is_held:
+                self.is_held = _lock(turn, "shared")  # the kernel takes a lock away that cannot be raised
+            await asyncio.sleep(POLL_S)
+        self.is_held = self._is_giving_way = False  # it is more than shared
+
     def _open(self) -> list[int]:
         if not self._files:
             try:
@@ -99,25 +129,30 @@ class Lease:
                 self._files = [os.open(path, os.O_RDWR | os.O_CREAT, 0o600) for path in self._paths]
             except OSError as error:
                 mend = "set data_dir in shoal.toml to a folder that can be written"
-                raise StorageError("the turns of models cannot be kept", why=str(error), mend=mend) from error
+                raise _failure(error, mend=mend) from error
         return self._files
 
 
-async def _wait(file: int) -> None:
-    while not _lock(file, "alone"):  # noqa: ASYNC110
-        await asyncio.sleep(POLL_S)  # the kernel could block a thread, but not wake an event loop
-
-
 def _lock(file: int, mode: Mode) -> bool:
-    if fcntl is None:
-        return True
     try:
-        fcntl.flock(file, (fcntl.LOCK_SH if mode == "shared" else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        _flock(file, mode)
     except BlockingIOError:
         return False
+    except OSError as error:  # ENOLCK, EOPNOTSUPP: network and user-space file systems
+        raise _failure(error, mend="set data_dir in shoal.toml to a folder on a local disk") from error
     return True
+
+
+def _flock(file: int, mode: Mode) -> None:
+    if fcntl is not None:
+        fcntl.flock(file, (fcntl.LOCK_SH if mode == "shared" else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
 def _unlock(file: int) -> None:
     if fcntl is not None:
-        fcntl.flock(file, fcntl.LOCK_UN)
+        with suppress(OSError):  # what cannot be locked was not; the kernel lets go when the file is closed
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _failure(error: OSError, *, mend: str) -> StorageError:
+    return StorageError("the turns of models cannot be kept", why=str(error), mend=mend)

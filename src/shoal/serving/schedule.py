@@ -115,7 +115,7 @@ class Schedule:
         task.number, task.arrived, task.waits = self._number, now, True
         task.due = now + self.max_wait_s * (BATCH_PATIENCE if task.batch else 1.0)
         if task.deadline is not None:
-            task.due = min(task.due, max(now, task.deadline - lane.costs.load_s - lane.costs.task_s))
+            task.due = min(task.due, self._due_by_deadline(task.deadline, lane.costs, now))
         self._rhythm.came(now)
         lane.add(task)
         return True
@@ -206,6 +206,13 @@ class Schedule:
         there = frozenset(resident)
         for load, lane in self._lanes.items():
             lane.is_resident = lane.is_pinned or (load in there and lane is not self._loading)
+
+    @staticmethod
+    def _due_by_deadline(deadline: float, costs: Costs, now: float) -> float:
+        """At half time at the latest: the last moment would leave none for the calls that have to end first,
+        for others that are due as well, and for a load or an answer that takes longer than was guessed.
+        """
+        return max(now, min(deadline - costs.load_s - costs.task_s, now + (deadline - now) / 2))
 
     def _start(self, ready: list[tuple[Lane, Group, Slot]], now: float) -> Start:
         def rank(candidate: tuple[Lane, Group, Slot]) -> tuple[bool, bool, float, int]:

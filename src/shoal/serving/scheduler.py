@@ -12,10 +12,11 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import final
 
-from shoal.core.errors import EngineDown, Overloaded, ShoalError
+from shoal.core.errors import EngineDown, ModelMissing, Overloaded, ShoalError
 from shoal.serving.host import MemoryHost, Resident
 from shoal.serving.lane import Lane
 from shoal.serving.learnt import Learnt
+from shoal.serving.learnt_capacity import LearntCapacity
 from shoal.serving.lease import POLL_S, Lease
 from shoal.serving.schedule import Schedule, Start, Switch
 from shoal.serving.task import Load, Task
@@ -24,8 +25,6 @@ __all__ = ["Scheduler"]
 
 FRESH_S = 1.0
 """What the host said of its memory holds for so long, where a change depends on it."""
-USED_LATELY_S = 200.0
-"""A load used within this time was not taken out for want of use: Ollama's default is 300 s."""
 log = logging.getLogger("shoal")
 
 
@@ -57,6 +56,7 @@ class Scheduler:
         self.schedule = schedule
         self.host = host
         self.learnt = learnt or Learnt(None)
+        self.capacity = LearntCapacity(name, schedule, self.learnt)
         self.clock = clock
         self.resident: Sequence[Resident] = ()
         """As last seen."""
@@ -100,19 +100,11 @@ class Scheduler:
                 lane = self.schedule.lane(each.load)
                 if each.size_bytes:
                     self.learnt.note(each.load, lane.costs, size_bytes=each.size_bytes)
+            self.capacity.check(self.resident)
             if instead_of is not None:
                 self.schedule.put_off(instead_of)
             self.schedule.observe(each.load for each in self.resident)
         return self.resident
-
-    def recall(self) -> None:
-        """Take over what was learnt of the host's memory, by other processes too."""
-        too_many, fits = self.learnt.limits(self.name)
-        schedule = self.schedule
-        if too_many is not None:
-            schedule.capacity_bytes = min(too_many, schedule.capacity_bytes or too_many)
-        if fits is not None and schedule.proven_bytes is not None:
-            schedule.proven_bytes = max(fits, schedule.proven_bytes)
 
     def doubt(self) -> None:
         """Something took as long as if its load had not been there: look again before relying on it."""
@@ -136,19 +128,28 @@ class Scheduler:
         if not self.schedule.add(task, self.clock()):
             raise self._full(self.schedule.lane(task.load))
         ready = self._ready[task] = asyncio.get_running_loop().create_future()
-        self._go_on()
         try:
+            self._go_on()
             await ready
-        except asyncio.CancelledError:
+        except BaseException:  # most often it was cancelled; a task that stayed would hold a slot for ever
             if self.schedule.cancel(task):
                 del self._ready[task]
-            elif not ready.cancelled() and ready.exception() is None:  # its turn came in this very moment
-                self.schedule.finish(task, self.clock())
+            elif ready.done() and not ready.cancelled() and ready.exception() is None:
+                self.schedule.finish(task, self.clock())  # its turn came in this very moment
             self._go_on()
             raise
 
     def _go_on(self) -> None:
-        """Do all that can be done now."""
+        """Do all that can be done now. All who wait hear of what stops it: nothing else would wake them."""
+        try:
+            self._do_all()
+        except ShoalError as error:
+            self._fail_all(error)
+        except BaseException as defect:
+            self._fail_all(EngineDown(f"the queue of {self.name} has stopped", why=repr(defect)))
+            raise
+
+    def _do_all(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -192,10 +193,12 @@ class Scheduler:
         """Whether this process has the turn, or gets it at once. Given up when others waited long enough."""
         lease = self._lease
         if lease is None or self._work is not None:
-            return True
+            return lease is None or not lease.is_giving_way
         if not lease.is_held:
             self._wanted_since, self._looked = None, -FRESH_S
-            return lease.share()
+            if lease.share():
+                self.schedule.observe(())  # others may have changed it all: this has the next task look first
+            return lease.is_held
         if not lease.is_wanted():
             self._wanted_since = None
             return True
@@ -222,7 +225,6 @@ class Scheduler:
     async def _look_again(self) -> None:
         with suppress(ShoalError):  # the next load looks again, and fails those who wait for it
             await self.look()
-            self.recall()
         self._go_on()
 
     async def _change(self, switch: Switch) -> None:
@@ -234,7 +236,7 @@ class Scheduler:
             elif self._lease is None or (self.schedule.is_proven(switch.load) and not switch.unload):
                 await self._swap(switch)
             else:
-                async with self._lease.alone():
+                async with self._lease.alone(is_idle=lambda: not self.schedule.running):
                     await self._swap_alone(switch)
             done = True
         except ShoalError as error:
@@ -255,42 +257,24 @@ class Scheduler:
         assert self.host is not None
         before, began = self.resident, self.clock()
         for load in switch.unload:
-            await self.host.unload(load)
+            with suppress(ModelMissing):  # deleted since: the engine drops it when it needs the room
+                await self.host.unload(load)
         lane = self.schedule.lane(switch.load)
         emptied = self.clock()
         await self.host.load(switch.load)
         self.loads += 1
         self.learnt.note(switch.load, lane.costs, load_s=self.clock() - emptied)
         await self.look()
-        self._learn_limits(switch, before)
+        self.capacity.learn(switch, before=before, after=self.resident, now=self.clock())
+        self._warn_of_spill(switch.load)
         self._swapped[switch.load] = began, self.clock()
         self.schedule.loaded(switch.load, self.clock())
         await asyncio.to_thread(self.learnt.save)
 
-    def _learn_limits(self, switch: Switch, before: Sequence[Resident]) -> None:
-        """Where a load drove another one out unasked, the two need more than there is."""
-        lanes = {lane.load: lane for lane in self.schedule.lanes}
-        there = {each.load for each in self.resident}
-        fits = sum(lanes[load].costs.size_bytes for load in there)
-        lost = [
-            each.load
-            for each in before
-            if each.load not in there
-            and each.load not in switch.unload
-            and lanes[each.load].used > self.clock() - USED_LATELY_S
-        ]
-        schedule = self.schedule
-        if schedule.proven_bytes is None:
-            return
-        if lost:
-            too_many = fits + sum(lanes[load].costs.size_bytes for load in lost)
-            schedule.capacity_bytes = min(too_many - 1, schedule.capacity_bytes or too_many)
-        schedule.proven_bytes = max(fits, schedule.proven_bytes)
-        limit = schedule.capacity_bytes if lost else self.learnt.limits(self.name)[0]
-        self.learnt.note_limits(self.name, too_many=limit, fits=schedule.proven_bytes)
+    def _warn_of_spill(self, load: Load) -> None:
         for each in self.resident:
-            if each.load == switch.load and each.spilled:
-                share = f"{each.spilled:.0%} of {each.load.model} does not fit the GPU"
+            if each.load == load and each.spilled:
+                share = f"{each.spilled:.0%} of {load.model} does not fit the GPU"
                 log.warning("%s; the CPU computes it, much more slowly", share)
 
     def _fail(self, load: Load, error: ShoalError) -> None:
@@ -299,6 +283,11 @@ class Scheduler:
             ready = self._ready.pop(task)
             if not ready.done():
                 ready.set_exception(error)
+
+    def _fail_all(self, error: ShoalError) -> None:
+        if self._work is None:  # else those who wait for the load hear of it when that has ended
+            for lane in self.schedule.lanes:
+                self._fail(lane.load, error)
 
     def _full(self, lane: Lane) -> Overloaded:
         costs = lane.costs

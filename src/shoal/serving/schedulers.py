@@ -61,7 +61,8 @@ class Schedulers:
                 learnt=Learnt(self._folder / LEARNT),
                 lease=Lease(self._folder, url),
             )
-            self._made[url].recall()
+            self._made[url].capacity.is_given = self._limits.memory_gb is not None
+            self._made[url].capacity.recall()
         return self._made[url]
 
     def embedded(self, *, parallel: int) -> Scheduler:

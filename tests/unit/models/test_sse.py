@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from itertools import pairwise
 
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shoal.core.errors import StreamBroken
-from shoal.models.sse import EventReader
+from shoal.models.sse import EventReader, read_events
 
 
 def read(*chunks: bytes) -> list[bytes]:
@@ -42,6 +42,14 @@ def test_an_event_that_the_end_cuts_off_is_given_at_the_end() -> None:
     assert read(b"data: one\n\ndata: two") == [b"one", b"two"]
     assert read(b"data: one\r") == [b"one"]
     assert read(b"data: one\n\n") == [b"one"]
+
+
+async def test_reads_a_stream_to_its_end() -> None:
+    async def arrive() -> AsyncGenerator[bytes]:
+        for chunk in ("data: one\u2028".encode(), b"\n\nda", b"ta: two"):
+            yield chunk
+
+    assert [event async for event in read_events(arrive())] == ["one\u2028".encode(), b"two"]
 
 
 def test_refuses_an_event_without_end() -> None:

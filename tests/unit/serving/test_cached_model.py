@@ -15,9 +15,12 @@ from shoal.config import Settings, load_settings
 from shoal.core.chat import ChatDelta, ChatEvent, ChatRequest, ChatResponse, Message, Sampling, complete
 from shoal.core.errors import ConfigError, EngineDown, StreamBroken
 from shoal.core.port import ModelInfo
+from shoal.models.network import build_client
+from shoal.models.ollama import OllamaModel
 from shoal.runtime import ANSWERS, LocalRuntime
 from shoal.serving.answer_store import AnswerStore, StoredAnswer, clear_answers, measure_answers
 from shoal.serving.cached_model import DIGEST_S, CachedModel
+from shoal.testing.fake_ollama import FakeModel, FakeOllama, Fault
 from shoal.testing.fixed_router import FixedRouter
 from shoal.testing.scripted import Script, ScriptedModel, Turn
 from shoal.tracing.cost import CostModel, Price
@@ -157,6 +160,7 @@ async def test_a_hit_costs_nothing_and_says_what_it_saved(
         {"top_logprobs": 3},
         {"stop": (".",)},
         {"sampling": Sampling(seed=1)},
+        {"input": "How much is it?"},
     ],
 )
 async def test_another_request_is_asked(serve: Callable[..., Served], other: dict[str, Any]) -> None:
@@ -193,6 +197,47 @@ async def test_an_answer_of_weights_replaced_meanwhile_is_not_kept(serve: Callab
     served.digest = "sha256:2"
     assert await served.text() == "newer"
     assert measure_answers(served.store.path).answers == 1
+
+
+async def test_an_answer_is_not_kept_for_weights_that_ollama_has_replaced(
+    clock: Clock, tmp_path: Path
+) -> None:
+    old, new = (FakeModel(name="m", weights=word, reply=f"of the {word} ones") for word in ("old", "new"))
+    store = AnswerStore(tmp_path / ANSWERS, max_bytes=1_000_000, max_age_s=100.0)
+    ledger = Ledger.open(tmp_path / "ledger.db")
+    async with FakeOllama([old]) as server, build_client(server.url, local_only=True) as client:
+        cached = CachedModel(OllamaModel("m", client), store, Recorder(ledger=ledger), clock=clock)
+
+        async def ask(text: str) -> ChatResponse:
+            request = ChatRequest(messages=(Message("user", text),), reuse=True)
+            return await complete(cached.stream(request))
+
+        assert (await ask("first")).text == "of the old ones"  # learns the digest
+        server.library.models[new.key] = new
+        assert (await ask("second")).text == "of the new ones"
+        assert measure_answers(store.path).answers == 1
+        assert (await ask("second")).text == "of the new ones"
+        server.library.models[old.key] = old
+        clock.now += DIGEST_S + 1
+        assert (await ask("second")).text == "of the old ones"
+        assert (await ask("second")).from_cache
+    await store.aclose()
+    await ledger.aclose()
+
+
+async def test_an_answer_whose_weights_cannot_be_told_is_given_and_not_kept(
+    clock: Clock, tmp_path: Path
+) -> None:
+    store = AnswerStore(tmp_path / ANSWERS, max_bytes=1_000_000, max_age_s=100.0)
+    ledger = Ledger.open(tmp_path / "ledger.db")
+    models = [FakeModel(name="m", reply="yes")]
+    async with FakeOllama(models) as server, build_client(server.url, local_only=True) as client:
+        cached = CachedModel(OllamaModel("m", client), store, Recorder(ledger=ledger), clock=clock)
+        server.fail(None, Fault.status(500, "busy"), on="/api/tags")
+        assert (await complete(cached.stream(ASK))).text == "yes"
+        assert measure_answers(store.path).answers == 0
+    await store.aclose()
+    await ledger.aclose()
 
 
 async def test_an_engine_that_does_not_name_its_weights_is_always_asked(serve: Callable[..., Served]) -> None:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from shoal.serving.lease import Lease
+from shoal.serving.lease import POLL_S, Lease
 
 HOLD = """
 import sys
@@ -82,6 +82,49 @@ async def test_a_cancelled_wait_leaves_the_gate_open(tmp_path: Path) -> None:
 async def enter(lease: Lease) -> None:
     async with lease.alone():
         pass
+
+
+async def test_a_turn_is_kept_until_nothing_runs_on_it_though_its_holder_wants_a_change_too(
+    tmp_path: Path,
+) -> None:
+    one, other = Lease(tmp_path, "host"), Lease(tmp_path, "host")
+    idle, order = asyncio.Event(), list[str]()
+
+    async def change(lease: Lease, name: str) -> None:
+        async with lease.alone(is_idle=idle.is_set):
+            order.append(name)
+
+    assert one.share()
+    first = asyncio.create_task(change(other, "other"))
+    while not one.is_wanted():
+        await asyncio.sleep(0.001)
+    second = asyncio.create_task(change(one, "one"))
+    while not one.is_giving_way:
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(5 * POLL_S)
+    assert one.is_held
+    assert not order
+    idle.set()
+    async with asyncio.timeout(10):
+        await first
+        other.release()
+        await second
+    assert order == ["other", "one"]
+    assert not one.is_giving_way
+    one.close()
+    other.close()
+
+
+async def test_who_is_alone_already_need_not_be_idle_to_change_what_is_loaded(tmp_path: Path) -> None:
+    one, other = Lease(tmp_path, "host"), Lease(tmp_path, "host")
+    assert one.share()
+    async with asyncio.timeout(10), one.alone(is_idle=lambda: False):
+        assert not other.share()
+        assert not one.is_giving_way
+    assert one.is_held
+    assert other.share(), "afterwards it is shared"
+    one.close()
+    other.close()
 
 
 async def test_trying_again_does_not_undo_ones_own_change(tmp_path: Path) -> None:

@@ -130,6 +130,18 @@ def test_a_deadline_is_met_where_waiting_would_miss_it() -> None:
     assert host.began[urgent] <= 9.0
 
 
+def test_what_can_wait_meets_its_deadline_though_others_never_stop() -> None:
+    """Six escalations while small work goes on; the answers take as long as is known, two at a time."""
+    host = Host(schedule_of(parallel=2, load_s=10.0), task_s=10.0, load_s=10.0)
+    host.then = cycle([(A, "")])
+    for _ in range(3):
+        host.add(A)
+    host.schedule.lane(B).costs.task_s = 10.0
+    escalations = [host.add(B, batch=True, deadline=120.0) for _ in range(6)]
+    host.run(until=130.0)
+    assert max(host.began[task] for task in escalations) + host.task_s <= 120.0
+
+
 def test_a_load_is_kept_when_its_next_task_usually_comes_at_once() -> None:
     host = Host(schedule_of(), load_s=1.0)
     for _ in range(10):  # one caller after the other, each waits for its answer
