@@ -38,7 +38,7 @@ class Labelling:
         spotter: "Spotter | None",
         keep: tuple[str, ...],
     ) -> "Taught":
-        """Scrub the texts, and have them labelled.
+        """Scrub the texts, and have them labelled; but for those that a person did not let go there.
 
         Raises:
             ShoalError: what `Teacher.teach` raises; and what stopped it, where nothing was labelled at all.
@@ -47,11 +47,14 @@ class Labelling:
         from shoal.harvesting.harvest import denied_texts, harvest_thread
         from shoal.harvesting.harvest_file import scrub_texts
 
-        texts, lost = await scrub_texts(read_texts(self.file), spotter=spotter, keep=keep)
         steps = runtime.ledger.steps(agent=agent.name, thread_id=harvest_thread(agent.name))
+        denied = denied_texts(steps)
+        # A scrubbed text is no longer the one that was denied.
+        raw = read_texts(self.file)
+        texts, lost = await scrub_texts(raw, denied=denied, spotter=spotter, keep=keep)
         metered = large.metered(runtime, seconds=agent.timeout_s, benefit=None)
         teacher = Teacher(agent, large.model, metered, judge=large.judge, run_id=run_id)
-        taught = await teacher.teach(texts, self.lessons, earlier=steps, denied=denied_texts(steps))
+        taught = await teacher.teach(texts, self.lessons, earlier=steps, denied=denied)
         taught.left_out.update(lost)
         if taught.stopped is not None and not taught.labelled + taught.known:
             raise taught.stopped

@@ -25,11 +25,12 @@ from shoal.agents.work import Task
 from shoal.core.chat import ChatRequest, Message, Sampling, complete
 from shoal.core.errors import EngineDown, ModelError, ModelMissing, OverBudget, Overloaded, ShoalError
 from shoal.core.port import ChatModel
+from shoal.harvesting.harvest import FORBIDDEN, origin
 from shoal.router.example import text_key
 from shoal.tracing.record import StepRow, new_id
 from shoal.tracing.scope import scope
 
-__all__ = ["Lessons", "Taught", "Teacher"]
+__all__ = ["CleanText", "Lessons", "Taught", "Teacher"]
 
 AT_ONCE = 4
 WARM = 0.7
@@ -39,6 +40,16 @@ IN_THE_WAY = (OverBudget, ModelMissing, EngineDown, Overloaded)
 """What says nothing about the text that was asked about, and would meet the next ones too."""
 Said = tuple[str | None, str]
 """What came out, None = nothing usable; and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanText:
+    """A text to be labelled."""
+
+    text: str
+    """Without personal data: what is sent."""
+    raw: str
+    """What it was, or was made of, before: what a person may have forbidden. Stays here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +97,7 @@ class Teacher:
 
     async def teach(
         self,
-        texts: Sequence[str],
+        texts: Sequence[CleanText],
         lessons: Lessons,
         *,
         earlier: Iterable[StepRow] = (),
@@ -95,7 +106,7 @@ class Teacher:
         """Label texts, a few at a time. What comes out is in the ledger, for `collect`.
 
         Args:
-            texts: without personal data.
+            texts: what is sent of them is without personal data.
             lessons: what else to ask for.
             earlier: steps of earlier harvests of this agent: what they have is not asked for again.
             denied: `text_key`s of texts that a person did not let go to the large model.
@@ -107,21 +118,25 @@ class Teacher:
         taught = Taught()
         steps = list(earlier)
         done = {text_key(step.input) for step in steps if step.node == "label" and step.action == "accept"}
-        unique = list({text_key(text): text for text in reversed(texts)}.values())[::-1]
-        taught.left_out["twice in the file"] = len(texts) - len(unique)
-        allowed = [text for text in unique if text_key(text) not in denied]
-        taught.left_out["a person forbade showing it to the large model"] = len(unique) - len(allowed)
+        allowed = [each for each in texts if text_key(each.raw) not in denied]
+        taught.left_out[FORBIDDEN] = len(texts) - len(allowed)
+        unique = list({text_key(each.text): each for each in reversed(allowed)}.values())[::-1]
+        taught.left_out["twice in the file"] = len(allowed) - len(unique)
         if lessons.variations:
-            allowed += await self._variations(allowed, lessons.variations, steps, taught)
-        fresh = [text for text in allowed if text_key(text) not in done]
-        taught.known = len(allowed) - len(fresh)
+            written = await self._variations(unique, lessons.variations, steps, taught)
+            new = [each for each in written if text_key(each.text) not in denied]
+            taught.varied = len(new)
+            taught.left_out[FORBIDDEN] += len(written) - len(new)
+            unique += new
+        fresh = [each for each in unique if text_key(each.text) not in done]
+        taught.known = len(unique) - len(fresh)
         await self._all(fresh, lambda place, text: self._label(place, text, lessons, taught), taught)
         taught.left_out = +taught.left_out  # reasons that nothing was left out for
         return taught
 
     async def _variations(
-        self, texts: Sequence[str], count: int, earlier: Sequence[StepRow], taught: Taught
-    ) -> list[str]:
+        self, texts: Sequence[CleanText], count: int, earlier: Sequence[StepRow], taught: Taught
+    ) -> list[CleanText]:
         """New texts only; what an earlier harvest wrote is taken from there."""
         written = {
             text_key(step.input): step.output for step in earlier if step.node == "vary" and step.output
@@ -134,27 +149,29 @@ class Teacher:
             else:
                 written[text_key(text)] = said
 
-        await self._all([text for text in texts if text_key(text) not in written], vary, taught)
-        there = {text_key(text) for text in texts}
-        new: dict[str, str] = {}
-        for text in texts:
-            for other in cast("list[str]", json.loads(written.get(text_key(text)) or "[]")):
+        await self._all([each for each in texts if text_key(each.text) not in written], vary, taught)
+        there = {text_key(each.text) for each in texts}
+        new: dict[str, CleanText] = {}
+        for each in texts:
+            for other in cast("list[str]", json.loads(written.get(text_key(each.text)) or "[]")):
                 if other.strip() and text_key(other) not in there:
-                    new.setdefault(text_key(other), other.strip())
-        taught.varied = len(new)
+                    new.setdefault(text_key(other), CleanText(text=other.strip(), raw=each.raw))
         return list(new.values())
 
-    async def _all(self, texts: Sequence[str], work: Callable[[str, str], Any], taught: Taught) -> None:
-        """Work on every text, until something is in the way that is in the way of all."""
+    async def _all(self, texts: Sequence[CleanText], work: Callable[[str, str], Any], taught: Taught) -> None:
+        """Work on every text, until something is in the way that is in the way of all.
+
+        `work` is told a text's place: its number, and by which origin `collect` knows what it was made of.
+        """
         places = asyncio.Semaphore(AT_ONCE)
 
-        async def one(number: int, text: str) -> None:
+        async def one(number: int, each: CleanText) -> None:
             async with places:
                 if taught.stopped is not None:
                     taught.left_out["not asked for, or in part: it stopped before"] += 1
                     return
                 try:
-                    await work(str(number), text)
+                    await work(f"{number}/{origin(text_key(each.raw))}", each.text)
                 except IN_THE_WAY as error:
                     taught.stopped = taught.stopped or error
                     taught.left_out["not asked for, or in part: it stopped before"] += 1
@@ -163,8 +180,8 @@ class Teacher:
 
         try:
             async with asyncio.TaskGroup() as group:
-                for number, text in enumerate(texts, start=1):
-                    _ = group.create_task(one(number, text))
+                for number, each in enumerate(texts, start=1):
+                    _ = group.create_task(one(number, each))
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from errors
 

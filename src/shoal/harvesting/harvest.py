@@ -5,6 +5,7 @@ than what a model said, and the large model more than the small one. Answers of 
 other are all left out, and named: a person can settle it with a correction.
 """
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from shoal.router.example import text_key
 from shoal.tracing.record import StepRow
 
 __all__ = [
+    "FORBIDDEN",
     "SOURCES",
     "Contradiction",
     "Harvest",
@@ -26,12 +28,15 @@ __all__ = [
     "collect",
     "denied_texts",
     "harvest_thread",
+    "origin",
 ]
 
 Source = Literal["corrected", "large", "labelled", "accepted"]
 SOURCES: tuple[Source, ...] = ("corrected", "large", "labelled", "accepted")
 """corrected: by a person. large: the large model was asked in a run. labelled: it was asked by a harvest.
 accepted: the small model's own answer was kept."""
+FORBIDDEN = "a person forbade showing it to the large model"
+"""Why a text is left out."""
 RANK = {"corrected": 2, "large": 1, "labelled": 1, "accepted": 0}
 
 
@@ -46,6 +51,8 @@ class HarvestRow:
     rationale: str | None = None
     samples: tuple[Any, ...] = ()
     """Further answers of the teacher."""
+    origin: str = ""
+    """Of a labelled row: `origin` of the text that was scrubbed for it; empty = not in the ledger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +101,11 @@ def harvest_thread(agent: str) -> str:
     return f"harvest/{agent}"
 
 
+def origin(key: str) -> str:
+    """16 hex digits that stand for the `text_key` of a text beside what it was scrubbed to."""
+    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()[:16]
+
+
 def collect(
     steps: Iterable[StepRow],
     agent: AgentSpec[Any],
@@ -116,6 +128,7 @@ def collect(
     steps = list(steps)
     work = _subtasks([step for step in steps if step.started_at >= since], agent.name)
     denied = denied_texts(steps)
+    denied |= {origin(key) for key in denied}
     harvest = Harvest(answers=len(work))
     rows: list[HarvestRow] = []
     for subtask in work:
@@ -132,9 +145,10 @@ def collect(
 
 
 def _forbidden(row: HarvestRow, denied: Collection[str], elsewhere: Collection[str]) -> str | None:
+    """`denied` are `text_key`s of texts, and their `origin`s."""
     key = text_key(row.input)
-    if row.source in ("large", "labelled") and key in denied:
-        return "a person forbade showing it to the large model"
+    if row.source in ("large", "labelled") and (key in denied or row.origin in denied):
+        return FORBIDDEN
     if row.source != "corrected" and key in elsewhere:
         return "a person gave its text to another agent"
     return None
@@ -207,6 +221,8 @@ def _take(
         step_id=step.id,
         rationale=subtask.rationale,
         samples=samples,
+        # The teacher's places are "number/origin".
+        origin=(step.subtask_id or "").partition("/")[2] if source == "labelled" else "",
     )
 
 

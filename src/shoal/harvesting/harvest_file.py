@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from shoal.core.errors import ConfigError, InputError, ShoalError, StorageError
-from shoal.harvesting.harvest import Harvest, HarvestRow, harvest_thread
+from shoal.harvesting.distil import CleanText
+from shoal.harvesting.harvest import FORBIDDEN, Harvest, HarvestRow, harvest_thread
 from shoal.harvesting.scrub import SPOTTED, Scrubbed, ScrubReport, Spotter, scrub
+from shoal.router.example import text_key
 from shoal.tracing.ledger import Ledger
 from shoal.tracing.record import RunRow, StepRow, new_id
 
@@ -131,17 +133,33 @@ async def scrub_rows(
 
 
 async def scrub_texts(
-    texts: Sequence[str], *, spotter: Spotter | None = None, keep: Collection[str] = ()
-) -> tuple[list[str], Counter[str]]:
-    """Texts as they may be shown to the large model, and why some may not, in numbers."""
-    harvest = Harvest(
-        rows=tuple(
-            HarvestRow(input=text, expected=None, source="labelled", run_id="", step_id=f"text {number}")
-            for number, text in enumerate(texts, start=1)
-        )
-    )
-    rows, _ = await scrub_rows(harvest, spotter=spotter, spotter_name="the spotter", keep=keep)
-    return [row["input"] for row in rows], harvest.left_out
+    texts: Sequence[str],
+    *,
+    denied: Collection[str] = (),
+    spotter: Spotter | None = None,
+    keep: Collection[str] = (),
+) -> tuple[list[CleanText], Counter[str]]:
+    """Texts as they may be shown to the large model, and why some may not, in numbers.
+
+    Args:
+        texts: as people wrote them.
+        denied: `text_key`s of those that a person did not let go to the large model.
+        spotter: finds names and addresses.
+        keep: values that are nobody's secret.
+    """
+    clean: list[CleanText] = []
+    left_out: Counter[str] = Counter()
+    # A text keeps its number when another one is denied: under it, it may have been scrubbed and sent before.
+    for number, text in enumerate(texts, start=1):
+        if text_key(text) in denied:
+            left_out[FORBIDDEN] += 1
+            continue
+        row = HarvestRow(input=text, expected=None, source="labelled", run_id="", step_id=f"text {number}")
+        harvest = Harvest(rows=(row,))
+        rows, _ = await scrub_rows(harvest, spotter=spotter, spotter_name="the spotter", keep=keep)
+        clean += [CleanText(text=each["input"], raw=text) for each in rows]
+        left_out.update(harvest.left_out)
+    return clean, left_out
 
 
 def write_harvest(

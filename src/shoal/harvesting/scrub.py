@@ -3,7 +3,7 @@
 Structured kinds are found by rules, names and postal addresses by a model where there is one. What the answer
 copies from the input it still copies afterwards, also in another dress or in part: "4111 1111 ..." and the
 "4111" of the answer stay the same card. Where that cannot be kept the row is refused: it would teach to
-invent.
+invent. So it is where a person is still named in a form that cannot be replaced.
 
 Replacements depend on the row's key and on the form of a value, never on the value itself.
 """
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, cast
 
+from shoal.harvesting.person import PersonNames
 from shoal.harvesting.recogniser import Found, find_personal
 from shoal.harvesting.surrogate import DIGITS, Pieces, dress, make_surrogate, plain
 
@@ -28,6 +29,7 @@ SPOTTED = frozenset(
 )
 """Kinds that are taken from a spotter. Countries, companies, dates and titles name nobody."""
 
+PERSON = "PERSON"
 TRIES = 20
 DIGIT_RUN = re.compile(r"\+?\d(?:[ ()./-]{0,2}\d)+")
 PART = re.compile(r"[\d.@/]")
@@ -86,14 +88,20 @@ def scrub(
         spotted: what a spotter found in the input: kind and words.
         keep: values that are nobody's secret, such as the firm's own address.
     """
+    reason = ""
     for attempt in range(TRIES):
         row = _Row(key=f"{key}/{attempt}", keep={value.casefold() for value in keep})
         row.learn(text, spotted)
         new = Scrubbed(row.replace(text), row.rebuild(rest), row.replaced)
-        if all(row.is_clean(value) for value in (new.input, *_texts(new.rest))):
+        texts = (new.input, *_texts(new.rest))
+        if not all(row.is_clean(value) for value in texts):
+            reason = "what replaces its values looks personal again, whatever is chosen"
+        elif any(row.persons.is_left(value) for value in texts):
+            reason = "it still names a person, in a form that cannot be replaced"
+        else:
             torn = next(_torn(text, rest, new, row), None)
             return new if torn is None else Unscrubbable(torn)
-    return Unscrubbable("what replaces its values looks personal again, whatever is chosen")
+    return Unscrubbable(reason)
 
 
 @dataclass(slots=True)
@@ -103,10 +111,11 @@ class _Row:
     key: str
     keep: set[str]
     known: dict[tuple[str, str], Pieces] = field(default_factory=dict[tuple[str, str], Pieces])
-    """By family of kinds and plain value."""
+    """By family of kinds and plain value; but for persons."""
     kinds: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
     words: dict[str, str] = field(default_factory=dict[str, str])
     """Spotted words, and their kinds."""
+    persons: PersonNames = field(init=False)
     places: tuple[Found, ...] = ()
     """Where the input's values are."""
     input: str = ""
@@ -115,14 +124,18 @@ class _Row:
         """Find the input's values: whatever else is in the row speaks of these."""
         self.input = text
         self.words = {words: kind for kind, words in spotted if words.strip() and self._may_replace(words)}
+        names = [words for words, kind in self.words.items() if kind == PERSON]
+        self.persons = PersonNames(names, text=text, key=self.key, keep=self.keep)
         for found in (places := self._find(text)):
-            self._pieces(found.kind, text[found.start : found.end])
+            _ = self._dressed(found.kind, text[found.start : found.end])
         # Again: a value that a word beside it gave away may also stand where no word does.
         self.places = self._find(text) if places else ()
 
     @property
     def replaced(self) -> dict[str, int]:
-        return dict(Counter(self.kinds.values()))
+        counts = Counter(self.kinds.values())
+        counts[PERSON] = self.persons.count
+        return dict(+counts)
 
     def is_clean(self, text: str) -> bool:
         return not any(self._may_replace(text[each.start : each.end]) for each in find_personal(text))
@@ -158,7 +171,7 @@ class _Row:
             found = around[0] if around else None
             if found is not None and None not in around:
                 value = self.input[found.start : found.end]
-                pieces = dress(found.kind, value, self._pieces(found.kind, value))
+                pieces = self._dressed(found.kind, value)
                 start = places[0] - found.start
                 return "".join(pieces[start : start + len(text)])
         return self.replace(text)
@@ -177,7 +190,7 @@ class _Row:
         for found in self._find(text):
             yield text[at : found.start]
             value = text[found.start : found.end]
-            yield "".join(dress(found.kind, value, self._pieces(found.kind, value)))
+            yield "".join(self._dressed(found.kind, value))
             at = found.end
         yield text[at:]
 
@@ -197,11 +210,21 @@ class _Row:
 
     def _spotted_words(self, text: str) -> Iterator[tuple[str, int, int]]:
         for words, kind in sorted(self.words.items(), key=lambda item: -len(item[0])):
+            if kind == PERSON:
+                yield from ((kind, *place) for place in self.persons.whole(words, text))
+                continue
             for match in re.finditer(rf"(?<!\w){re.escape(words)}(?!\w)", text):
                 yield kind, *match.span()
+        yield from ((PERSON, *place) for place in self.persons.parts(text))
 
     def _may_replace(self, value: str) -> bool:
         return value.casefold() not in self.keep
+
+    def _dressed(self, kind: str, value: str) -> Pieces:
+        """What stands for every sign of a value."""
+        if kind == PERSON:
+            return self.persons.pieces(value)
+        return dress(kind, value, self._pieces(kind, value))
 
     def _pieces(self, kind: str, value: str) -> Pieces:
         key = _key(kind, value)

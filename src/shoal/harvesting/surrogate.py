@@ -37,34 +37,6 @@ RESERVED_NETS = [
 RESERVED_MAC = "00005e0053"
 NAME = re.compile(r"(?P<head>(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#\s@]*@)?)(?P<host>[^/?#:\s]+)", re.IGNORECASE)
 VOWELS, CONSONANTS = "aeiou", "bdfgklmnprstvz"
-GIVEN = (
-    "Alma",
-    "Bruno",
-    "Clara",
-    "David",
-    "Elena",
-    "Felix",
-    "Greta",
-    "Hugo",
-    "Irene",
-    "Jonas",
-    "Karin",
-    "Leon",
-)
-FAMILY = (
-    "Adler",
-    "Berg",
-    "Costa",
-    "Dorn",
-    "Engel",
-    "Falk",
-    "Garner",
-    "Holm",
-    "Ivers",
-    "Jansen",
-    "Kern",
-    "Lund",
-)
 
 
 def plain(kind: str, value: str) -> str:
@@ -242,19 +214,6 @@ def _address(value: str, random: Random) -> Pieces:
     return (new, *[""] * (len(value) - 1))
 
 
-def _person(name: str, random: Random) -> Pieces:
-    """As many names as the person has; a piece for each word."""
-    words = re.split(r"(\s+)", name)
-    pieces: list[str] = []
-    for number, word in enumerate(words):
-        if not word or word.isspace():
-            pieces += word
-        else:
-            last = number == len(words) - 1 and number > 0
-            pieces += [random.choice(FAMILY if last else GIVEN), *[""] * (len(word) - 1)]
-    return tuple(pieces)
-
-
 def _is_reserved_email(value: str) -> bool:
     return RESERVED_NAME.fullmatch(value.rpartition("@")[2]) is not None
 
@@ -289,5 +248,4 @@ _MAKERS: Mapping[str, Callable[[str, Random], Pieces]] = {
     "phone": _phone,
     "us_ssn": _marked,
     "secret": _marked,
-    "PERSON": _person,
 }

@@ -13,10 +13,11 @@ from shoal.config import load_settings
 from shoal.core.chat import ChatRequest
 from shoal.core.errors import EngineDown
 from shoal.graphs import Large
-from shoal.harvesting.distil import Lessons, Taught, Teacher
+from shoal.harvesting.distil import CleanText, Lessons, Taught, Teacher
 from shoal.harvesting.harvest import Harvest, collect, harvest_thread
 from shoal.harvesting.harvest_file import agree, scrub_texts
 from shoal.router.escalation import Budget, LargePolicy
+from shoal.router.example import text_key
 from shoal.runtime import LocalRuntime
 from shoal.testing.scripted import ScriptedModel
 
@@ -48,7 +49,7 @@ async def runtime(tmp_path: Path) -> AsyncGenerator[LocalRuntime]:
 async def taught(
     runtime: LocalRuntime,
     model: ScriptedModel,
-    texts: list[str],
+    texts: list[str] | list[CleanText],
     lessons: Lessons | None = None,
     *,
     budget: Budget | None = None,
@@ -62,7 +63,8 @@ async def taught(
     metered = large.metered(runtime, seconds=30, benefit=None)
     teacher = Teacher(reader, model, metered, judge=large.judge, run_id=agreement.run_id)
     earlier = runtime.ledger.steps(agent="reader", thread_id=harvest_thread("reader"))
-    return await teacher.teach(texts, lessons or Lessons(), earlier=earlier, **how)
+    clean = [CleanText(text=each, raw=each) if isinstance(each, str) else each for each in texts]
+    return await teacher.teach(clean, lessons or Lessons(), earlier=earlier, **how)
 
 
 def rows_of(runtime: LocalRuntime) -> Harvest:
@@ -126,8 +128,33 @@ async def test_what_a_person_forbade_is_not_sent(runtime: LocalRuntime) -> None:
     assert [request.messages[-1].content for request in model.requests] == ["Where is B8"]
 
 
+async def test_what_was_scrubbed_is_still_the_text_that_a_person_forbade(runtime: LocalRuntime) -> None:
+    model = ScriptedModel(teach, name="scripted:large")
+    raw = ["Cancel for ann.lee@web.de A7", "Where is B8"]
+    texts, _ = await scrub_texts(raw)
+    done = await taught(runtime, model, texts, denied={text_key(raw[0])})
+    assert done.left_out == {"a person forbade showing it to the large model": 1}
+    assert [request.messages[-1].content for request in model.requests] == ["Where is B8"]
+
+
+async def test_a_variation_that_a_person_forbade_is_not_sent(runtime: LocalRuntime) -> None:
+    model = ScriptedModel(teach, name="scripted:large")
+    done = await taught(runtime, model, ["Where is A7"], Lessons(variations=2), denied={"where is a7 today"})
+    assert (done.labelled, done.varied) == (1, 0)
+    assert done.left_out == {"a person forbade showing it to the large model": 1}
+    assert {request.messages[-1].content for request in model.requests} == {"Where is A7"}
+
+
 async def test_texts_are_scrubbed_before_they_are_sent() -> None:
     texts, lost = await scrub_texts(["Mail ann@lee.de about A7", "Where is B8"])
-    assert "lee.de" not in texts[0]
-    assert (texts[1], lost) == ("Where is B8", {})
+    assert "lee.de" not in texts[0].text
+    assert (texts[1].text, lost) == ("Where is B8", {})
     assert await scrub_texts(["Mail ann@lee.de about A7", "Where is B8"]) == (texts, lost)
+
+
+async def test_a_denied_text_is_not_scrubbed_and_the_others_stay_what_they_were() -> None:
+    raw = ["Mail bob@acme.de about A7", "Mail ann@lee.de about B8"]
+    (_, second), _ = await scrub_texts(raw)
+    texts, lost = await scrub_texts(raw, denied={text_key(raw[0])})
+    assert texts == [second]
+    assert lost == {"a person forbade showing it to the large model": 1}

@@ -154,3 +154,103 @@ def test_what_a_spotter_names_is_replaced_in_input_and_answer() -> None:
     assert "Lee" not in str(found)
     assert "Mill" not in str(found)
     assert found.replaced["PERSON"] == 1
+
+
+def test_a_person_is_the_same_in_capitals_and_by_one_name() -> None:
+    found = clean(
+        "I am John Smith. Mr Smith's order is late. Regards, JOHN SMITH",
+        {
+            "name": "John Smith",
+            "family": "Smith",
+            "small": "john smith",
+            "why": "John Smith complains; John says so, Smith, John_Smith.",
+        },
+        spotted=[("PERSON", "John Smith")],
+    )
+    given, family = found.rest["name"].split()
+    assert found.input == (
+        f"I am {given} {family}. Mr {family}'s order is late. Regards, {given.upper()} {family.upper()}"
+    )
+    assert found.rest == {
+        "name": f"{given} {family}",
+        "family": family,
+        "small": f"{given} {family}".lower(),
+        "why": f"{given} {family} complains; {given} says so, {family}, {given}_{family}.",
+    }
+    assert {given, family}.isdisjoint({"John", "Smith"})
+    assert found.replaced == {"PERSON": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "gone"),
+    [
+        ("Ann Lee", "Ann Lee here. Thanks, Lee", "Lee"),
+        ("Li Wei", "Li Wei here. Thanks, LI", "li"),
+        ("Ann lee", "Ann lee here. Thanks, Lee", "lee"),
+        ("Mr. O'Brien", "Mr. O'Brien here. Thanks, O\u2019BRIEN", "brien"),
+        ("Anna Weiß", "Anna Weiß here. Thanks, WEISS", "weiss"),
+        ("李明", "我叫李明。", "李明"),
+    ],
+)
+def test_no_word_of_a_name_is_left(name: str, text: str, gone: str) -> None:
+    found = clean(text, name, spotted=[("PERSON", name)])
+    assert gone.casefold() not in found.input.casefold()
+    assert found.rest in found.input
+    assert found.replaced == {"PERSON": 1}
+
+
+def test_names_that_are_words_are_replaced_where_they_have_a_capital() -> None:
+    found = clean(
+        "Will Rose here, I will send a rose. May Lee too; may I? Signed, Will, May",
+        spotted=[("PERSON", "Will Rose"), ("PERSON", "May Lee"), ("PERSON", "Will")],
+    )
+    (will, rose), (may, lee) = found.input.split()[:2], found.input.split()[8:10]
+    assert found.input == (
+        f"{will} {rose} here, I will send a rose. {may} {lee} too; may I? Signed, {will}, {may}"
+    )
+    assert len({will, rose, may, lee} - {"Will", "Rose", "May", "Lee"}) == 4
+    assert found.replaced == {"PERSON": 2}
+
+
+def test_titles_and_links_of_a_name_stay() -> None:
+    found = clean(
+        "Dr. Ursula von der Leyen asks. Dr. Meier von nebenan",
+        spotted=[("PERSON", "Dr. Ursula von der Leyen")],
+    )
+    assert found.input.startswith("Dr. ")
+    assert " von der " in found.input
+    assert found.input.endswith("Dr. Meier von nebenan")
+    assert "Leyen" not in found.input
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "answer"),
+    [
+        ("John Smith", "John Smith here, my user is johnsmith84", None),
+        ("John Smith", "John Smith here, for all the Smiths", None),
+        ("john smith", "john smith here. thanks, john", None),
+        ("Ann Lee", "Ann Lee here", {"name": "ann"}),
+    ],
+)
+def test_a_row_that_still_names_somebody_is_refused(name: str, text: str, answer: Any) -> None:
+    found = scrub(text, answer, key="row", spotted=[("PERSON", name)])
+    assert isinstance(found, Unscrubbable)
+    assert "still names a person" in found.reason
+
+
+def test_a_name_that_is_kept_stays() -> None:
+    found = clean(
+        "Ann Lee of Lee & Co, mail ann.lee@lee.de. Lee",
+        spotted=[("PERSON", "Ann Lee")],
+        keep=["Lee & Co", "ann.lee@lee.de"],
+    )
+    family = found.input.split()[1]
+    assert family != "Lee"
+    assert found.input.endswith(f" {family} of Lee & Co, mail ann.lee@lee.de. {family}")
+
+
+def test_many_persons_stay_different_ones() -> None:
+    names = [f"{sign}ara {sign}olt" for sign in "BCDFGHJKLMNPRSTVWZ"]
+    found = clean(", ".join(names), spotted=[("PERSON", name) for name in names])
+    assert len(set(found.input.split(", "))) == len(names)
+    assert found.replaced == {"PERSON": len(names)}
