@@ -183,10 +183,10 @@ class Team:
                 row, so that consent has to be "allow".
 
         Raises:
-            InputError: there are no rows, one occurs twice, or one has no input.
+            InputError: there are no rows, one occurs twice, has no input, or says not what is expected.
             UnknownName: no agent is called so.
             ConfigError: an expected value no answer can have, a grader that raised, or no large model to ask.
-            ModelError: a model is not there.
+            ModelError: a model is not there, or failed on every row.
             StorageError: the certificates cannot be kept.
         """
         from shoal.evaluation import calibration, labelling
@@ -209,7 +209,7 @@ class Team:
         report = await asyncio.to_thread(
             calibration.certify,
             labelled,
-            self._digests(live.runtime, labelled.attempts),
+            self.digests(live.runtime, labelled.attempts),
             self._encoder,
             max_error=self._escalation.max_error or DEFAULT_MAX_ERROR,
             level=self._escalation.confidence,
@@ -257,8 +257,8 @@ class Team:
         """The router's own, which has seen the requests already; else that of the house."""
         return self.router.encoder if isinstance(self.router, Router) else RecentVectors(LayeredMiniLM())
 
-    def _digests(self, runtime: LocalRuntime, names: Iterable[str]) -> dict[str, Digests]:
-        """Of these agents as they are, apart from their models. Reads their documents."""
+    def digests(self, runtime: LocalRuntime, names: Iterable[str]) -> dict[str, Digests]:
+        """What certificates of these agents are bound to, apart from their models. Reads their documents."""
         agents = [self.agents[name] for name in names]
         return {
             agent.name: Digests(
@@ -276,7 +276,7 @@ class Team:
         from shoal.graphs import Foresight, TeamParts
 
         certificates = load_certificates(self._certificates_path, self.agents) | self._given_certificates
-        digests = self._digests(runtime, [name for name in certificates if name in self.agents])
+        digests = self.digests(runtime, [name for name in certificates if name in self.agents])
         policy = Policy(self._escalation, certificates=certificates, digests=digests)
         readers = {name: one.reader for name, one in certificates.items() if one.reader is not None}
         difficulties = Difficulties(readers, lambda: self._encoder)

@@ -89,6 +89,8 @@ def _show(out: "Console", report: "Report", project: "Project") -> None:
         out.print(f"{agent}: {rows} labelled row, nothing can be said", style="yellow")
     if report.nobody:
         out.print(f"{report.nobody} rows went to nobody: the router found no agent for them", style="dim")
+    for model, rows in sorted(report.failed.items()):
+        out.print(f"{model} failed on {rows} rows, which count as not acceptable", style="yellow")
     if report.elsewhere:
         out.print(f"{report.elsewhere} rows went to other agents", style="dim")
     out.print(f"kept in {project.settings.data_path / 'certificates'}", style="dim", soft_wrap=True)
@@ -98,14 +100,10 @@ def _show_certificate(out: "Console", found: "Certificate", accuracy: float) -> 
     rows = found.rows_fitted + found.rows_tested
     out.print(f"{found.agent} · {rows} rows, {accuracy:.0%} acceptable without any policy", style="bold")
     if found.threshold is None:
-        needed = (
-            f"about {found.rows_needed} would do"
-            if found.rows_needed is not None
-            else "no number of rows would do: even its surest answers are wrong too often"
-        )
         out.print(
-            f"  nothing promised: {found.max_error:.0%} errors at most takes more rows; {needed}",
+            f"  nothing promised: {found.max_error:.0%} errors at most; {found.shortfall}",
             style="yellow",
+            soft_wrap=True,
         )
         return
     out.print(

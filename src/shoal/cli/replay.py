@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shoal.cli.output import AsJson, console, print_json, usd
+from shoal.cli.output import AsJson, console, print_json, run_async, usd
 from shoal.cli.runs import open_ledger
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from shoal.evaluation.replay import Replay, Tally
     from shoal.project import Project
     from shoal.router.escalation import Budget, Policy
+    from shoal.runtime import LocalRuntime
     from shoal.tracing.forecast import Forecast
 
 __all__ = ["replay"]
@@ -50,11 +51,12 @@ def replay(  # noqa: PLR0913 (options of a command)
     project = open_project()
     ledger = open_ledger()
     ids = runs or [row.id for row in ledger.runs(limit=limit)]
+    policy, forecast = run_async(_terms(project, max_error=max_error, threshold=threshold, price=price))
     found = decide_again(
         [ledger.run(one) for one in ids],
-        _policy(project, max_error=max_error, threshold=threshold),
+        policy,
         budget=_budget(budget) if budget else project.settings.escalation.budget,
-        forecast=_forecast(project, price),
+        forecast=forecast,
     )
     if as_json:
         print_json(found)
@@ -62,7 +64,23 @@ def replay(  # noqa: PLR0913 (options of a command)
         _show(console(), found, has_chosen=max_error is not None)
 
 
-def _policy(project: "Project", *, max_error: float | None, threshold: float | None) -> "Policy":
+async def _terms(
+    project: "Project", *, max_error: float | None, threshold: float | None, price: str | None
+) -> "tuple[Policy, Forecast | None]":
+    """Who judges, and what the large model costs."""
+    from shoal.runtime import LocalRuntime
+
+    runtime = LocalRuntime(project.settings)
+    try:
+        forecast = await _forecast(runtime, price)
+        return _policy(project, runtime, max_error=max_error, threshold=threshold), forecast
+    finally:
+        await runtime.aclose()
+
+
+def _policy(
+    project: "Project", runtime: "LocalRuntime", *, max_error: float | None, threshold: float | None
+) -> "Policy":
     """With certificates for the error asked for, from the same labelled attempts."""
     from shoal.evaluation.calibration import load_attempts, load_certificates
     from shoal.router.escalation import Policy, calibrate
@@ -86,18 +104,34 @@ def _policy(project: "Project", *, max_error: float | None, threshold: float | N
                     digests=certificate.digests,
                     reader=certificate.reader,
                 )
-    return Policy(wanted, certificates=certificates)
+    return Policy(wanted, certificates=certificates, digests=project.team().digests(runtime, certificates))
 
 
-def _forecast(project: "Project", price: str | None) -> "Forecast | None":
+async def _forecast(runtime: "LocalRuntime", price: str | None) -> "Forecast | None":
+    """Of the large model, or of one at that price; None = there is none that may be asked."""
+    from shoal.core.errors import ConfigError
+
+    settings = runtime.settings
+    found = await runtime.forecast(settings.large) if settings.large else None
+    if price is not None:
+        found = _priced(price, found.model if found else None)
+    if found is None or not found.remote or settings.escalation.consent != "never":
+        return found
+    if price is None:
+        return None
+    raise ConfigError(
+        f"{found.model} would be on another machine, and nothing may go there",
+        why='consent = "never" in [escalation]',
+        mend="SHOAL_ESCALATION__CONSENT=allow shoal replay ...",
+    )
+
+
+def _priced(price: str, name: str | None) -> "Forecast":
+    """Of a model on another machine, at the price `large=IN/OUT`."""
     from shoal.core.errors import InputError
-    from shoal.tracing.cost import DEFAULT_PRICES, CostModel, Price
+    from shoal.tracing.cost import CostModel, Price
     from shoal.tracing.forecast import Forecast
 
-    name = project.settings.large
-    if price is None:
-        costs = CostModel(prices={**DEFAULT_PRICES, **project.settings.prices})
-        return Forecast(model=name, remote=True, costs=costs, watts=None) if name else None
     model, _, amounts = price.partition("=")
     try:
         read, written = (float(amount) for amount in amounts.split("/"))

@@ -47,6 +47,9 @@ class Report:
     """Rows that the router sent to nobody."""
     elsewhere: int
     """Rows that went to other agents than the one asked for."""
+    failed: Mapping[str, int]
+    """Per model, rows that it gave no answer to (too long for it, refused, broken off, too late): they count
+    as not acceptable."""
 
 
 def certify(
@@ -99,6 +102,7 @@ def certify(
         },
         nobody=labelled.nobody,
         elsewhere=labelled.elsewhere,
+        failed={model: len(failures) for model, failures in labelled.failures.items()},
     )
 
 

@@ -15,7 +15,16 @@ from typing import Any, cast
 from shoal.agents import Agent, Attempt, Judge, Probe, Runtime, Task, attempt_events
 from shoal.agents.row import ROW, load_values
 from shoal.core.decision import Decision
-from shoal.core.errors import ConfigError, DeadlineExceeded, InputError, ModelError, RunError
+from shoal.core.errors import (
+    ConfigError,
+    DeadlineExceeded,
+    EngineDown,
+    InputError,
+    ModelError,
+    ModelMissing,
+    Overloaded,
+    RunError,
+)
 from shoal.core.port import ChatModel, RoutePort
 from shoal.evaluation.extraction import plain_text
 from shoal.router.escalation import LabelledAttempt
@@ -33,6 +42,8 @@ __all__ = [
 ]
 
 AT_ONCE = 4
+NOT_THE_ROWS = (EngineDown, ModelMissing, Overloaded)
+"""Failures that say nothing about the row: every other would have met them."""
 Grader = Callable[[str, Any, Any], bool]
 """(input, output, expected) -> is the output acceptable?"""
 
@@ -40,8 +51,9 @@ Grader = Callable[[str, Any, Any], bool]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledRow:
     input: str
-    expected: Any = None
-    """What the grader compares with; for a text also a list of texts, any of which will do."""
+    expected: Any = ...
+    """What the grader compares with; for a text also a list of texts, any of which will do. `...` = the row
+    does not say, which only a grader can make do with: it is given None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,17 +83,23 @@ class Labelled:
     """Rows that the router sent to nobody."""
     elsewhere: int = 0
     """Rows that went to other agents than the one to be calibrated."""
+    asked: Counter[str] = field(default_factory=Counter[str])
+    """Per model, rows that it was given."""
+    failures: dict[str, list[ModelError]] = field(default_factory=dict[str, list[ModelError]])
+    """Per model, why it gave no answer to some of them: these rows count as not acceptable."""
 
 
 async def label_rows(rows: Sequence[LabelledRow], bench: Bench) -> Labelled:
     """Answer and grade all rows, a few at a time.
 
     Raises:
-        InputError: there are no rows, or one occurs twice.
+        InputError: there are no rows, one occurs twice, or one does not say what is expected and there is no
+            grader.
         ConfigError: a row's `expected` does not have the shape of its agent's answers, or the grader raised.
-        ModelError: a model is not there; a row that it merely fails on counts as not acceptable.
+        ModelError: a model is not there, or it failed on every row; a row that it merely fails on counts as
+            not acceptable.
     """
-    _check(rows)
+    _check(rows, bench.grader)
     labelled = Labelled()
     places = asyncio.Semaphore(AT_ONCE)
 
@@ -101,6 +119,7 @@ async def label_rows(rows: Sequence[LabelledRow], bench: Bench) -> Labelled:
                 group.create_task(work(row))
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from errors
+    _check_answers(labelled)
     return labelled
 
 
@@ -135,7 +154,7 @@ def load_rows(path: Path) -> tuple[LabelledRow, ...]:
 
 
 def parse_rows(values: Iterable[LabelledRow | Mapping[str, Any]]) -> tuple[LabelledRow, ...]:
-    """Rows, or mappings with "input" (or "text") and "expected".
+    """Rows, or mappings with "input" (or "text") and, where no grader does without it, "expected".
 
     Raises:
         InputError: one has no input.
@@ -148,11 +167,11 @@ def parse_rows(values: Iterable[LabelledRow | Mapping[str, Any]]) -> tuple[Label
         text = value.get("input", value.get("text")) if isinstance(value, Mapping) else None  # pyright: ignore[reportUnnecessaryIsInstance]  JSON can be anything
         if not isinstance(text, str) or not text.strip():
             raise InputError(f"labelled row {number} has no input", mend=f"write {ROW}")
-        rows.append(LabelledRow(input=text, expected=value.get("expected")))
+        rows.append(LabelledRow(input=text, expected=value.get("expected", ...)))
     return tuple(rows)
 
 
-def _check(rows: Sequence[LabelledRow]) -> None:
+def _check(rows: Sequence[LabelledRow], grader: Grader | None) -> None:
     if not rows:
         raise InputError(
             "there are no labelled rows", why="a promise rests on counted answers", mend=f"write {ROW}"
@@ -164,14 +183,32 @@ def _check(rows: Sequence[LabelledRow]) -> None:
             why="a row that is fitted on and tested on makes the promise false",
             mend="remove the duplicates",
         )
+    mute = [row.input for row in rows if row.expected is ...]
+    if mute and grader is None:
+        raise InputError(
+            f"{len(mute)} labelled rows do not say what is expected, first {mute[0][:60]!r}",
+            why="without a grader an answer is acceptable when it equals what is expected",
+            mend=f"write {ROW}, or give a grader",
+        )
+
+
+def _check_answers(labelled: Labelled) -> None:
+    """Raise the failure of a model that failed on every row: then it is no row's, and nothing was learnt.
+
+    One that was always too slow is not refused: in a run it would be as slow.
+    """
+    for model, failures in labelled.failures.items():
+        last = failures[-1]
+        if len(failures) == labelled.asked[model] and not isinstance(last, DeadlineExceeded):
+            raise last
 
 
 async def _label(row: LabelledRow, decision: Decision, bench: Bench, labelled: Labelled) -> None:
     agent = bench.agents[str(decision.agent)]
-    attempt = await _attempt(row, agent, decision, bench)
+    attempt = await _attempt(row, agent, decision, bench, labelled)
     large = None
     if bench.large is not None:
-        answer = await _attempt(row, agent.asking(bench.large), decision, bench)
+        answer = await _attempt(row, agent.asking(bench.large), decision, bench, labelled)
         large = _accepts(row, agent, answer, bench.grader)
     signals = attempt.signals
     if attempt.output is None:
@@ -185,10 +222,12 @@ async def _label(row: LabelledRow, decision: Decision, bench: Bench, labelled: L
         )
     )
     if attempt.response is not None:
-        labelled.models.setdefault(agent.name, set()).add(attempt.response.digest)
+        labelled.models.setdefault(agent.name, set()).add(attempt.response.made_by)
 
 
-async def _attempt(row: LabelledRow, agent: Agent[Any], decision: Decision, bench: Bench) -> Attempt[Any]:
+async def _attempt(
+    row: LabelledRow, agent: Agent[Any], decision: Decision, bench: Bench, labelled: Labelled
+) -> Attempt[Any]:
     task = Task(
         agent=agent,
         text=row.input,
@@ -202,11 +241,17 @@ async def _attempt(row: LabelledRow, agent: Agent[Any], decision: Decision, benc
         async with aclosing(attempt_events(task)) as events:
             async for event in events:
                 if isinstance(event, Attempt):
-                    failure = event.failure
-                    if isinstance(failure, ModelError) and not isinstance(failure, DeadlineExceeded):
-                        raise failure  # it says nothing about the agent
+                    _count(event, labelled)
                     return event
     raise RunError(f"{agent.name} ended without an attempt")
+
+
+def _count(attempt: Attempt[Any], labelled: Labelled) -> None:
+    labelled.asked[attempt.model] += 1
+    if isinstance(attempt.failure, NOT_THE_ROWS):
+        raise attempt.failure
+    if isinstance(attempt.failure, ModelError):
+        labelled.failures.setdefault(attempt.model, []).append(attempt.failure)
 
 
 def _accepts(row: LabelledRow, agent: Agent[Any], attempt: Attempt[Any], grader: Grader | None) -> bool:
@@ -215,7 +260,7 @@ def _accepts(row: LabelledRow, agent: Agent[Any], attempt: Attempt[Any], grader:
     if grader is None:
         return is_expected(agent, attempt.output, row.expected)
     try:
-        return bool(grader(row.input, attempt.output, row.expected))
+        return bool(grader(row.input, attempt.output, None if row.expected is ... else row.expected))
     except Exception as error:
         raise ConfigError(
             "the grader failed",

@@ -41,7 +41,7 @@ def test_too_few_rows_say_how_many_would_do(project: Path, shoal: Shoal) -> None
     done = shoal("calibrate", write(project, 6))
     assert done.returncode == 0, done.stderr
     assert "nothing promised" in done.stdout
-    assert "would do" in done.stdout
+    assert "of 6 rows about 480 are needed" in done.stdout
 
 
 def test_a_grader_of_the_project_decides(project: Path, shoal: Shoal) -> None:

@@ -11,13 +11,26 @@ from pydantic import BaseModel
 
 from shoal import Agent, Scored, Team
 from shoal.config import Settings, load_settings
-from shoal.core.errors import ConfigError, EngineDown, InputError, StorageDamaged, UnknownName
+from shoal.core.chat import ChatRequest
+from shoal.core.errors import (
+    ConfigError,
+    ContextOverflow,
+    EngineDown,
+    InputError,
+    ModelMissing,
+    Overloaded,
+    RequestRefused,
+    ShoalError,
+    StorageDamaged,
+    StreamBroken,
+    UnknownName,
+)
 from shoal.core.passage import Passage
 from shoal.evaluation.calibration import load_attempts
-from shoal.evaluation.labelling import is_expected, load_rows
+from shoal.evaluation.labelling import LabelledRow, is_expected, load_rows
 from shoal.router.escalation import Escalation
 from shoal.testing.fixed_router import FixedRouter
-from shoal.testing.scripted import ScriptedModel
+from shoal.testing.scripted import ScriptedModel, Turn
 
 TeamMaker = Callable[..., Team]
 
@@ -212,13 +225,51 @@ async def test_the_large_model_is_asked_and_what_it_does_no_better_is_not_escala
     assert len(large.requests) == asked
 
 
-async def test_an_engine_that_is_down_ends_it_and_keeps_nothing(make: TeamMaker, settings: Settings) -> None:
-    down = ScriptedModel(lambda _: EngineDown("nobody answers"))
-    settings = settings.model_copy(update={"serving": settings.serving.model_copy(update={"attempts": 1})})
-    async with make(down) as team:
-        with pytest.raises(EngineDown):
+@pytest.mark.parametrize("kind", [EngineDown, ModelMissing, Overloaded, ConfigError])
+async def test_an_engine_that_cannot_be_asked_ends_it_and_keeps_nothing(
+    make: TeamMaker, settings: Settings, kind: type[ShoalError]
+) -> None:
+    async with make(ScriptedModel(lambda _: kind("nobody answers"))) as team:
+        with pytest.raises(kind):
             await team.calibrate(ROWS[:1])
     assert not (settings.data_path / "certificates").exists()
+
+
+@pytest.mark.parametrize("kind", [ContextOverflow, RequestRefused, StreamBroken])
+async def test_a_row_that_the_model_fails_on_is_not_acceptable_and_the_others_count(
+    make: TeamMaker, settings: Settings, kind: type[ShoalError]
+) -> None:
+    def answer(request: ChatRequest) -> str | Turn:
+        asked = request.messages[-1].content
+        # After a word of the answer nothing is tried again, as with an engine.
+        return Turn(text='{"total": 0}', at=1, error=kind("no")) if "one 3 " in asked else '{"total": 1}'
+
+    rows = [{**row, "expected": {"total": 1}} for row in ROWS[:20]]
+    async with make(ScriptedModel(answer)) as team:
+        report = await team.calibrate(rows)
+    assert report.accuracy == {"one": 0.8}
+    assert report.failed == {"scripted:model": 4}
+    kept = {row.key: row for row in load_attempts(settings.data_path / "certificates", "one")}
+    assert all(row.acceptable != ("one 3 " in key) for key, row in kept.items())
+
+
+async def test_a_model_that_fails_on_every_row_is_to_be_mended_first(make: TeamMaker) -> None:
+    async with make(ScriptedModel(lambda _: RequestRefused("no credit left"))) as team:
+        with pytest.raises(RequestRefused, match="no credit left"):
+            await team.calibrate(ROWS[:8])
+
+
+async def test_rows_that_expect_nothing_need_a_grader(make: TeamMaker) -> None:
+    model = ScriptedModel(lambda _: '{"total": 1}')
+    rows: list[Any] = [ROWS[0], {"input": "one more"}, LabelledRow(input="one at last")]
+    async with make(model) as team:
+        with pytest.raises(InputError, match="2 labelled rows do not say what is expected") as caught:
+            await team.calibrate(rows)
+        assert model.requests == []
+        seen: list[Any] = []
+        await team.calibrate(rows, grader=lambda _text, _output, expected: bool(seen.append(expected)))
+    assert "grader" in caught.value.mend
+    assert sorted(seen, key=str) == [None, None, {"total": 0}]
 
 
 @pytest.mark.parametrize("rows", [[], [ROWS[0], ROWS[0]], [{"expected": 1}], [{"input": " "}], ["text"]])

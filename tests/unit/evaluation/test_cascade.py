@@ -116,6 +116,34 @@ def test_copied_rows_are_refused() -> None:
         evaluated(rows, [*invented(40, seed=6, start=60), rows[0]])
 
 
+def test_copies_in_the_training_rows_do_not_excuse_copied_test_rows() -> None:
+    rows = invented(60, seed=5)
+    with pytest.raises(InputError, match="10 test rows are training rows"):
+        evaluated(rows * 3, [*invented(40, seed=6, start=60), *rows[:10]])
+
+
+def test_copies_promise_no_more_than_the_rows_they_are_of() -> None:
+    """Sixty rows prove little at five per cent; each of them five times used to prove it."""
+    rows, test = invented(60, seed=5), invented(40, seed=6, start=60)
+    once, judged = evaluated(rows, test)
+    often, again = evaluated(rows * 5, test)
+    assert once.threshold is None
+    assert often.threshold is None
+    assert [row.confidence for row in again] == [row.confidence for row in judged]
+    assert "240 repeated rows count once: a promise rests on different ones." in often.notes
+    assert not any("repeated" in note for note in once.notes)
+
+
+def test_copies_of_a_few_rows_are_too_few() -> None:
+    with pytest.raises(InputError, match="9 different training rows"):
+        evaluated(invented(9, seed=5) * 5, invented(40, seed=6, start=60))
+
+
+def test_training_rows_that_the_test_rows_all_ask_are_too_few() -> None:
+    with pytest.raises(InputError, match="0 different training rows"):
+        evaluated(invented(40, seed=5), invented(40, seed=6))
+
+
 def test_a_prompt_asked_in_both_parts_is_left_out_of_the_training() -> None:
     train, test = invented(60, seed=5), invented(40, seed=6, start=59)
     report, _ = evaluated(train, test)

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from shoal.testing.fixed_router import FixedRouter
 from shoal.testing.http_server import Reply, Request
 from shoal.testing.scripted import ScriptedModel, Turn
 from shoal.tracing.cost import Price
+from shoal.tracing.record import EscalationRow, new_id
 from shoal.tracing.spending import Spending
 
 REMOTE = "ollama:big:120b-cloud"
@@ -49,8 +51,8 @@ def unsure(text: str) -> str:
     return "" if "hard" in text else text.upper()
 
 
-def build(settings: Settings, large: Any, budget: Budget, **fields: Any) -> Team:
-    agent = Agent("one", job="Do one.", model=unsure, max_tokens=2, timeout_s=20, **fields)
+def build(settings: Settings, large: Any, budget: Budget, *, timeout_s: float = 20, **fields: Any) -> Team:
+    agent = Agent("one", job="Do one.", model=unsure, max_tokens=2, timeout_s=timeout_s, **fields)
     return Team(
         [agent],
         large=large,
@@ -126,6 +128,31 @@ async def test_a_call_in_flight_is_waited_for_and_not_counted_twice(settings: Se
         assert len(large.requests) == 1
         gate.set()
         assert [(await run).status for run in (first, second)] == ["done", "done"]
+
+
+async def test_what_never_came_to_be_asked_says_so_and_counts_as_refused(settings: Settings) -> None:
+    large, now = one_token(), time.time()
+    async with build(settings, large, Budget(usd_per_day=2), timeout_s=1.5) as team:
+        other = await team.run("one easy")
+        flying = EscalationRow(
+            id=new_id(),
+            run_id=other.run_id,
+            step_id=None,
+            agent="one",
+            model=REMOTE,
+            asked_at=now,
+            expires_at=now + 600,
+            most_usd=2.0,
+        )
+        await team.runtime.ledger.reserve_escalation(flying, lambda _: None)
+        result = await team.run("one hard")
+        refused = team.runtime.ledger.run(result.run_id).refused
+    (step,) = result.steps
+    assert large.requests == []
+    assert (step.status, step.escalated) == ("flagged", False)
+    assert "It was not asked: calls in flight may use up the budget of $2 a day." in step.why
+    assert "escalation.budget" in step.mend
+    assert (result.totals.refused, len(refused)) == (1, 1)
 
 
 async def test_what_is_unknown_counts_as_the_most_it_could_be(settings: Settings) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["LabelledAttempt", "calibrate", "read_difficulty"]
 
 NEVER = -1.0
-"""Below every threshold: the confidence of an answer with a hard fault."""
+"""Below every threshold: the confidence of an answer that the certificate does not speak of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ def calibrate(
     wrong = [not row.acceptable for row in fitted]
     known = iter(confidences)
     fitted_scores = [NEVER if _faulty(row) else next(known) for row in fitted]
-    tested_scores = [NEVER if _faulty(row) else combiner.confidence(row.signals) for row in tested]
+    tested_scores = [_confidence(row, combiner) for row in tested]
     tested_wrong = [not row.acceptable for row in tested]
     promise = seek_promise(tested_scores, tested_wrong, max_error=max_error, level=level)
     scores, faults = fitted_scores + tested_scores, wrong + tested_wrong
@@ -144,6 +144,14 @@ def _fit(rows: Sequence[LabelledAttempt]) -> tuple[Combiner, list[float]]:
 
 def _faulty(row: LabelledAttempt) -> bool:
     return find_fault(row.signals, None) is not None
+
+
+def _confidence(row: LabelledAttempt, combiner: Combiner) -> float:
+    # A run judges an answer that lacks a required signal without the certificate (`Policy.judge`): such a row
+    # is none of those the promise speaks of.
+    if _faulty(row) or combiner.missing(row.signals):
+        return NEVER
+    return combiner.confidence(row.signals)
 
 
 def _interval(promise: Promise | None, tested: int, level: float) -> tuple[float, float]:

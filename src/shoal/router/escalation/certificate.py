@@ -13,6 +13,7 @@ from pathlib import Path
 from shoal.core.errors import ConfigError, StorageDamaged, StorageError
 from shoal.router.escalation.combiner import Combiner
 from shoal.router.escalation.difficulty import DifficultyReader
+from shoal.router.escalation.learn_then_test import explain_shortfall
 
 __all__ = ["Certificate", "Digests", "load_certificate", "parse_certificate", "save_certificate"]
 
@@ -80,13 +81,15 @@ class Certificate:
         """Twelve hexadecimal digits of the hash over everything above."""
         return _hash(asdict(self))[:12]
 
+    @property
+    def shortfall(self) -> str:
+        """Why nothing is promised, where nothing is."""
+        return explain_shortfall(rows=self.rows_fitted + self.rows_tested, needed=self.rows_needed)
+
     def unusable(self, *, max_error: float | None, level: float, now: Digests | None) -> str | None:
         """Why it does not count today, as half a sentence; None = it does."""
         if self.threshold is None:
-            if self.rows_needed is None:
-                return "its certificate promises nothing: even its surest answers were wrong too often"
-            rows = self.rows_fitted + self.rows_tested
-            return f"its certificate promises nothing: of {rows} rows about {self.rows_needed} are needed"
+            return f"its certificate promises nothing: {self.shortfall}"
         if now is not None and (changed := self.digests.changed(now)):
             return f"its certificate is void: {' and '.join(changed)} changed since"
         if max_error is not None and self.max_error > max_error:

@@ -14,6 +14,7 @@ import hashlib
 import itertools
 import math
 import statistics
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -25,6 +26,7 @@ __all__ = [
     "choose_thresholds",
     "divide",
     "error_bound",
+    "explain_shortfall",
     "rows_needed",
     "seek_promise",
     "walk_thresholds",
@@ -40,6 +42,9 @@ HOPE = 0.03
 """The walk begins where the p-value expected is this much smaller than the one allowed."""
 POWER = 0.8
 """`rows_needed` answers "with how many rows would it work four times out of five?"."""
+HANDFUL = 5, 10
+"""Fewer of the surest rows than a tenth of all, within these limits, say nothing of the error among them:
+some are all right by luck."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,17 +110,25 @@ def choose_thresholds(confidences: Sequence[float], *, max_error: float, level: 
     From strict to loose, beginning at the first that passes with room to spare if the confidences mean
     what they say: the very strictest keep too few answers to prove anything (compare "Pareto testing",
     Laufer-Goldshtein et al. 2023). Where they mean something else, less is promised; nothing false is.
+    Empty where even all rows, and none of them wrong, would be too few.
     """
     order = sorted((value for value in confidences if value >= 0), reverse=True)
     if not order:
         return []
     doubts = list(itertools.accumulate(1 - min(1.0, value) for value in order))
-    ends = sorted({max(1, round(len(order) * step / STEPS)) for step in range(1, STEPS + 1)})
+    steps = {max(1, round(len(order) * step / STEPS)) for step in range(1, STEPS + 1)}
+    # What a threshold keeps, rows of equal confidence together.
+    kept = sorted({bisect_right(order, -order[step - 1], key=lambda value: -value) for step in steps})
+    # A threshold that keeps too few to pass even with none of them wrong would end the walk for certain.
+    # That is told by the confidences alone, no outcome is read, so leaving it out costs no certainty.
+    ends = [end for end in kept if binomial_tail(0, end, max_error) <= 1 - level]
+    if not ends:
+        return []
     hopes = [binomial_tail(round(doubts[end - 1]), end, max_error) for end in ends]
     safe = HOPE * (1 - level)
     likely = min(range(len(ends)), key=hopes.__getitem__)
     start = next((step for step, tail in enumerate(hopes) if tail <= safe), likely)
-    return list(dict.fromkeys(order[end - 1] for end in ends[start:]))
+    return [order[end - 1] for end in ends[start:]]
 
 
 def walk_thresholds(
@@ -147,21 +160,25 @@ def rows_needed(
 ) -> int | None:
     """Labelled rows with which a promise is likely; None = even the surest answers are wrong too often.
 
-    Normal approximation at the best threshold of the rows at hand: an estimate for planning, no promise.
+    Normal approximation at the best threshold of the rows at hand: an estimate for planning, no promise. It
+    may be less than the rows at hand, whose walk then fell short by chance: see `explain_shortfall`.
 
     Args:
-        scores: of all rows at hand.
+        scores: of all rows at hand; below 0 = never to be kept.
         wrong: whether each was wrong.
         max_error: as to be promised.
         level: as to be promised.
     """
     normal = statistics.NormalDist()
-    order = sorted(range(len(scores)), key=lambda row: -scores[row])
+    order = sorted((pair for pair in zip(scores, wrong, strict=True) if pair[0] >= 0), reverse=True)
     fewest = math.log(1 - level) / math.log(1 - max_error)
+    few = min(max(HANDFUL[0], len(scores) // 10), HANDFUL[1], len(scores))
     best = math.inf
     errors = 0
-    for end, row in enumerate(order, start=1):
-        errors += wrong[row]
+    for end, (score, bad) in enumerate(order, start=1):
+        errors += bad
+        if end < few or (end < len(order) and order[end][0] == score):
+            continue  # so few tell nothing; between equal confidences there is no threshold
         rate = (errors + 1) / (end + 2)
         if errors == 0:
             rate = min(rate, max_error / 2)  # so few rows that one wrong would be too many, and none was
@@ -170,5 +187,19 @@ def rows_needed(
         spread = normal.inv_cdf(level) * math.sqrt(max_error * (1 - max_error))
         spread += normal.inv_cdf(POWER) * math.sqrt(rate * (1 - rate))
         kept = max(fewest, (spread / (max_error - rate)) ** 2)
-        best = min(best, kept * len(order) / end / (1 - FITTED_SHARE))
+        best = min(best, kept * len(scores) / end / (1 - FITTED_SHARE))
     return None if math.isinf(best) else math.ceil(best)
+
+
+def explain_shortfall(*, rows: int, needed: int | None) -> str:
+    """Why nothing is promised, as half a sentence for a person.
+
+    Args:
+        rows: labelled ones at hand, those fitted on included.
+        needed: what `rows_needed` says of them.
+    """
+    if needed is None:
+        return "even the surest answers are wrong too often, so no number of rows would do"
+    if needed > rows:
+        return f"of {rows} rows about {needed} are needed"
+    return f"{rows} rows may do, but the walk over the thresholds ended early by chance: more rows help"

@@ -5,9 +5,9 @@ Not a limit on speed: a call waits only while another one in flight may use up w
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import final
 
@@ -20,13 +20,16 @@ from shoal.tracing.forecast import Forecast, Most
 from shoal.tracing.ledger import Ledger
 from shoal.tracing.record import EscalationRow, new_id
 from shoal.tracing.scope import Scope, current_scope
-from shoal.tracing.spending import Refusal
+from shoal.tracing.spending import Refusal, Spending, SpendingScope
 
 __all__ = ["RAISE", "Meter", "MeteredModel", "check_countable"]
 
 RAISE = "raise the limit: [escalation.budget] in shoal.toml"
 """What mends a refusal."""
 POLL_S = 0.05
+SPARE, MOST_SPARE_S = 0.1, 1.0
+"""Of the time that is left, and at most: kept for saying that a call was not made. Whoever waits for it would
+otherwise give up first, and could not tell that the model was never asked."""
 GRACE_S = 5.0
 """A call that is given up may take this much longer to end."""
 
@@ -44,24 +47,27 @@ class Meter:
     """How much likelier the large model's answer is right."""
 
     async def grant(self, request: ChatRequest, scope: Scope) -> str | None:
-        """Id of a granted call, waiting at most `seconds` for others in flight; None outside a run.
+        """Id of a granted call, waiting for others in flight; None outside a run.
+
+        It waits until shortly before the deadline of the scope, and at most `seconds`.
 
         Raises:
-            OverBudget: it may not be made.
+            OverBudget: it may not be made, or those in flight took too long.
             StorageError: the ledger cannot be written.
         """
         if scope.run_id is None or scope.agent is None:
             return None
         most = self.forecast.most(request, seconds=self.seconds)
-        give_up_at = time.monotonic() + self.seconds
+        give_up_at = _give_up_at(scope, self.seconds)
         while True:
             row = self._row(scope, scope.run_id, scope.agent, most)
-            refusal = await self.ledger.reserve_escalation(row, partial(check_budget, self.budget))
+            is_last = time.monotonic() >= give_up_at
+            refusal = await self.ledger.reserve_escalation(row, partial(self._check, is_last=is_last))
             if refusal is None:
                 return row.id
-            if refusal.final or time.monotonic() > give_up_at:
+            if refusal.final:
                 raise OverBudget(refusal.reason, mend=RAISE)
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(min(POLL_S, max(0.0, give_up_at - time.monotonic())))
 
     async def refusal(self, run_id: str, agent: str) -> Refusal | None:
         """Why a call would be refused if it were asked for now; None = it would be granted, perhaps later.
@@ -81,6 +87,10 @@ class Meter:
         """
         row = self._row(Scope(), run_id, agent, Most(usd=None, seconds=self.seconds, joules=None))
         await self.ledger.reserve_escalation(row, lambda _: refusal)
+
+    def _check(self, spent: Mapping[SpendingScope, Spending], *, is_last: bool) -> Refusal | None:
+        refusal = check_budget(self.budget, spent)
+        return replace(refusal, final=True) if refusal is not None and is_last else refusal
 
     def _row(self, scope: Scope, run_id: str, agent: str, most: Most) -> EscalationRow:
         now = time.time()
@@ -144,6 +154,13 @@ class MeteredModel:
                 await events.aclose()  # so that its row is in the ledger before it is settled
                 if granted is not None:
                     await asyncio.shield(self._meter.ledger.settle_escalation(granted))
+
+
+def _give_up_at(scope: Scope, seconds: float) -> float:
+    """On the monotonic clock."""
+    now = time.monotonic()
+    left = seconds if scope.deadline is None else min(seconds, scope.deadline - now)
+    return now + left - min(MOST_SPARE_S, SPARE * left)
 
 
 def check_countable(budget: Budget, forecast: Forecast) -> None:

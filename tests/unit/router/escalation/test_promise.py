@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from shoal.router.escalation.learn_then_test import (
     choose_thresholds,
     divide,
     error_bound,
+    explain_shortfall,
     rows_needed,
     seek_promise,
     walk_thresholds,
@@ -48,12 +50,17 @@ def backwards(draw: Floats) -> tuple[Floats, Floats]:
     return draw, 0.3 * draw
 
 
+def too_modest(draw: Floats) -> tuple[Floats, Floats]:
+    """No threshold looks safe, so the walk begins where it looks likeliest."""
+    return 0.5 + 0.35 * draw, 0.25 - 0.25 * draw
+
+
 def in_steps(draw: Floats) -> tuple[Floats, Floats]:
     steps = np.floor(draw * 4) / 4
     return steps, 0.25 - 0.25 * steps
 
 
-WORLDS = (calibrated, overconfident, useless, backwards, in_steps)
+WORLDS = (calibrated, overconfident, useless, backwards, too_modest, in_steps)
 GRID = np.linspace(0.0005, 0.9995, 1_000)
 
 
@@ -105,6 +112,21 @@ def test_the_count_would_notice_a_threshold_that_is_merely_read_off() -> None:
 def test_a_good_confidence_is_promised_something_nearly_always() -> None:
     _, promised = violations(in_steps, 250, 0.2)
     assert promised > 0.9 * DRAWS
+
+
+def test_a_confidence_too_modest_for_any_safe_start_is_promised_something() -> None:
+    """The walk began at two rows of the hundred: both right, which proves nothing, and it was over."""
+    modest = [0.8 - number / 1_000 for number in range(100)]
+    promise = seek_promise(modest, [False] * 100, max_error=0.1, level=LEVEL)
+    assert promise is not None
+    assert promise.kept == 100
+
+
+@given(st.lists(st.sampled_from([0.5, 0.7, 0.8, 0.9, 0.95]), max_size=120), st.floats(0.02, 0.4))
+def test_every_threshold_tested_could_pass(confidences: list[float], max_error: float) -> None:
+    for threshold in choose_thresholds(confidences, max_error=max_error, level=LEVEL):
+        kept = sum(value >= threshold for value in confidences)
+        assert binomial_tail(0, kept, max_error) <= 1 - LEVEL
 
 
 def test_an_agent_s_certificate_keeps_its_promise() -> None:
@@ -165,6 +187,46 @@ def test_too_few_rows_are_told_how_many_would_do() -> None:
     assert enough is not None
     assert 30 < enough < 200
     assert rows_needed([0.5] * 50, [True] * 50, max_error=0.1, level=LEVEL) is None
+
+
+def test_useless_confidence_is_told_that_no_number_would_do() -> None:
+    """Of rows that are right or wrong at random some surest ones are always right."""
+    random = np.random.default_rng(2)
+    for _ in range(50):
+        scores, wrong = random.random(300).tolist(), (random.random(300) < 0.5).tolist()
+        assert rows_needed(scores, wrong, max_error=0.1, level=LEVEL) is None
+    alike, right_first = [0.5] * 300, [False] * 150 + [True] * 150
+    assert rows_needed(alike, right_first, max_error=0.1, level=LEVEL) is None
+
+
+def test_rows_that_are_never_kept_are_no_surest_ones() -> None:
+    scores, wrong = [0.9] * 20 + [-1.0] * 80, [True] * 20 + [False] * 80
+    assert rows_needed(scores, wrong, max_error=0.1, level=LEVEL) is None
+
+
+@pytest.mark.parametrize(
+    ("needed", "said"),
+    [(None, "no number of rows would do"), (430, "of 300 rows about 430"), (300, "early by chance")],
+)
+def test_a_number_is_named_only_where_it_is_more_than_there_are(needed: int | None, said: str) -> None:
+    text = explain_shortfall(rows=300, needed=needed)
+    assert said in text
+    assert ("430" in text) == (needed == 430)
+
+
+def test_a_row_without_a_required_signal_is_not_kept() -> None:
+    """A run judges it without the certificate, so the certificate does not count it."""
+    probabilities = [0.9 + number / 10_000 for number in range(400)]
+    rows = [
+        LabelledAttempt(key=str(number), signals=Signals(label_probability=value), acceptable=True)
+        for number, value in enumerate(probabilities)
+    ]
+    _, tested = divide(rows, lambda row: row.key)
+    bare = {row.key for row in tested[:200]}
+    rows = [replace(row, signals=Signals(), acceptable=False) if row.key in bare else row for row in rows]
+    found = calibrate("reader", rows, max_error=0.1)
+    assert found.combiner.required == ("label probability",)
+    assert (found.kept, found.wrong, found.rows_tested) == (120, 0, 320)
 
 
 def test_where_a_row_goes_depends_on_its_key_alone() -> None:
