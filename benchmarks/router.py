@@ -3,9 +3,10 @@
     python benchmarks/router.py [DATA] [--quick] [--json FILE]
 
 DATA holds intents/, multi_intent/ and extraction/. Everything is fitted on training parts and measured on
-validation parts. Shares are means over seeds; [low, high] is a 95 % bootstrap over rows of all seeds. At 10
-and 5 examples a class a seed draws other examples; elsewhere it deals the folds. Peers that are not installed
-are passed over with a line that says so. `--quick` has one seed and leaves out the largest sets.
+validation parts. Shares are means over seeds; [low, high] is a 95 % bootstrap of such means over the test
+rows, which all seeds share. At 10 and 5 examples a class a seed draws other examples; elsewhere it deals the
+folds. Peers that are not installed are passed over with a line that says so. `--quick` has one seed and
+leaves out the largest sets.
 """
 
 import argparse
@@ -39,6 +40,7 @@ FEW = (
     ("hwu64", 10, "accuracy >= .86"),
     ("hwu64", 5, ""),
 )
+FIGURES = ("accuracy", "oos_auroc", "oos_recall", "in_scope_rejected", "ece")
 SMALL_TALK = {"greeting", "goodbye", "thank_you"}
 Examples = Sequence[Example]
 
@@ -139,27 +141,25 @@ def fit_and_route(train: Examples, test: Examples, encoder: Remembered, seed: in
 
 
 def summed(name: str, runs: Sequence[Sequence[RoutedRow]], target: str) -> Measured:
-    keys = ("accuracy", "oos_auroc", "oos_recall", "in_scope_rejected", "ece")
+    return Measured(name, means(runs), bootstrap(runs), target)
+
+
+def means(runs: Sequence[Sequence[RoutedRow]]) -> Mapping[str, float]:
+    """Over the runs, of the figures that they know."""
     scores = [score_rows(rows) for rows in runs]
-    figures = {key: mean([getattr(score, key) for score in scores]) for key in keys}
-    known = {key: value for key, value in figures.items() if value is not None}
-    return Measured(name, known, bootstrap([row for rows in runs for row in rows], list(known)), target)
+    values = {key: [getattr(score, key) for score in scores] for key in FIGURES}
+    known = {key: [value for value in each if value is not None] for key, each in values.items()}
+    return {key: float(np.mean(each)) for key, each in known.items() if each}
 
 
-def mean(values: Sequence[float | None]) -> float | None:
-    there = [value for value in values if value is not None]
-    return float(np.mean(there)) if there else None
-
-
-def bootstrap(rows: Sequence[RoutedRow], keys: Sequence[str]) -> Mapping[str, tuple[float, float]]:
-    picks = np.random.default_rng(0)
+def bootstrap(runs: Sequence[Sequence[RoutedRow]]) -> Mapping[str, tuple[float, float]]:
+    """Test rows are drawn anew, all seeds' answers to one together: three answers are not three rows."""
+    picks, rows = np.random.default_rng(0), len(runs[0])
     found: dict[str, list[float]] = defaultdict(list)
     for _ in range(RESAMPLES):
-        picked: list[int] = picks.integers(0, len(rows), len(rows)).tolist()
-        score = score_rows([rows[i] for i in picked])
-        for key in keys:
-            if (value := getattr(score, key)) is not None:
-                found[key].append(value)
+        picked: list[int] = picks.integers(0, rows, rows).tolist()
+        for key, value in means([[run[i] for i in picked] for run in runs]).items():
+            found[key].append(value)
     ends = {key: np.percentile(values, [2.5, 97.5]) for key, values in found.items()}
     return {key: (float(low), float(high)) for key, (low, high) in ends.items()}
 

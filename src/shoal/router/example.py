@@ -38,14 +38,15 @@ class _Row(BaseModel):
 
 
 def parse_examples(examples: Examples) -> tuple[Example, ...]:
-    """Examples from anything `Router.fit` takes.
+    """Examples from anything `Router.fit` takes; half a surrogate pair, which no file can hold, becomes "?".
 
     Raises:
         ConfigError: a file that cannot be read, or a line that is not an example.
     """
     if isinstance(examples, str | Path):
         return load_examples(Path(examples))
-    return tuple(item if isinstance(item, Example) else Example(*item) for item in examples)
+    rows = (item if isinstance(item, Example) else Example(*item) for item in examples)
+    return tuple(Example(row.text.encode("utf-8", "replace").decode(), row.agent) for row in rows)
 
 
 def load_examples(path: Path) -> tuple[Example, ...]:

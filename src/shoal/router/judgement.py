@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from shoal.router.linear import softmax
 from shoal.router.panel import Evidence
 
-__all__ = ["Judgement", "Verdicts", "fit_judgement", "out_of_scope_share", "uncalibrated_judgement"]
+__all__ = [
+    "Judgement",
+    "Verdicts",
+    "fit_judgement",
+    "likeness_judgement",
+    "out_of_scope_share",
+    "uncalibrated_judgement",
+]
 
 Values = NDArray[np.float64]
 
@@ -61,9 +68,15 @@ class Judgement:
     """Slope and offset from the summed log-odds to those of being right. None = the product is taken."""
     threshold: float
     calibrated: bool
+    unheard: tuple[int, ...] = ()
+    """Agents with no row to judge by: what was learnt from the others says nothing of them."""
 
     def weigh(self, evidence: Evidence, agents: int) -> Verdicts:
         """Judge; the first `agents` classes are agents, one more may stand for "out of scope"."""
+        if self.unheard:
+            heard = np.ones(evidence.logits.shape[1], np.bool_)
+            heard[list(self.unheard)] = False
+            evidence = evidence.only(heard)
         p = softmax(_mixed(evidence, self.sharpness)).astype(np.float64)
         at, best = np.arange(len(p)), p[:, :agents].argmax(axis=1)
         within = (_signals(evidence, best) - np.array(self.centre)) @ np.array(self.weight) + self.offset
@@ -73,10 +86,26 @@ class Judgement:
         else:
             odds = within + np.log(first / (1 - first))
             confidence = _logistic(self.surety[0] * odds + self.surety[1])
-        # The others keep their ratios, to the best as far as the whole then is no more than 1.
-        classes = p * np.minimum(confidence / first, (1 - confidence) / (1 - first))[:, None]
-        classes[at, best] = confidence
-        return Verdicts(classes, best, confidence)
+        return Verdicts(_share_out(p, best, confidence), best, confidence)
+
+    def hear(self, found: Verdicts, likeness: NDArray[np.floating], agents: int) -> Verdicts:
+        """What this judgement turned away goes to the unheard that it is like.
+
+        Args:
+            found: By this judgement.
+            likeness: (n, classes): as far as it can be told of every agent alike.
+            agents: As in `weigh`.
+        """
+        judgement, nothing = likeness_judgement(), np.zeros_like(likeness)
+        other = judgement.weigh(Evidence(nothing, likeness, nothing), agents)
+        taken = (found.confidence < self.threshold) & (other.confidence >= judgement.threshold)
+        taken &= np.isin(other.best, self.unheard)
+        best = np.where(taken, other.best, found.best)
+        # The one threshold becomes the other, and 1 stays 1.
+        above = (other.confidence - judgement.threshold) / (1 - judgement.threshold)
+        confidence = np.where(taken, self.threshold + (1 - self.threshold) * above, found.confidence)
+        classes = np.where(taken[:, None], other.classes, found.classes)
+        return Verdicts(_share_out(classes, best, confidence), best, confidence)
 
 
 def uncalibrated_judgement() -> Judgement:
@@ -97,6 +126,11 @@ def uncalibrated_judgement() -> Judgement:
     )
 
 
+def likeness_judgement() -> Judgement:
+    """For agents some of which have examples and others only a job: a head gives the former everything."""
+    return replace(uncalibrated_judgement(), sharpness=(0.0, 2.5))
+
+
 def fit_judgement(
     evidence: Evidence, labels: NDArray[np.intp], agents: int, share: float = OUT_OF_SCOPE_SHARE
 ) -> Judgement:
@@ -104,10 +138,14 @@ def fit_judgement(
 
     Args:
         evidence: Of rows that the panel which gave it had not seen.
-        labels: The rows' classes; `agents` stands for "out of scope".
+        labels: The rows' classes, two agents' or more; `agents` stands for "out of scope".
         agents: How many classes are agents.
         share: Of requests that belong to no agent, in (0, 1).
     """
+    heard = np.ones(evidence.logits.shape[1], np.bool_)
+    heard[:agents] = np.bincount(labels, minlength=agents)[:agents] > 0
+    if not heard.all():
+        evidence = evidence.only(heard)
     # Out-of-scope rows are a class only where there were some to learn from.
     classes = labels < evidence.logits.shape[1]
     sharpness = _fit_sharpness(evidence.rows(classes), labels[classes])
@@ -135,13 +173,14 @@ def fit_judgement(
     if not known.all():
         nobodys.append(_summed_odds(judgement, evidence.rows(~known), labels[~known], agents)[0])
     judgement = replace(judgement, surety=_fit_odds(odds, right, nobodys, share))
-    return with_threshold(judgement, in_scope, agents)
+    unheard = tuple(int(which) for which in np.flatnonzero(~heard))
+    return replace(with_threshold(judgement, in_scope, agents), unheard=unheard)
 
 
 def out_of_scope_share(validation: NDArray[np.intp], agents: int) -> float:
-    """As the validation rows have it; none at all among them is taken for a gap, not for a promise."""
+    """As the validation rows have it; none of a kind among them is taken for a gap, not for a promise."""
     beyond = int((validation >= agents).sum())
-    if not beyond:
+    if beyond in (0, len(validation)):
         return OUT_OF_SCOPE_SHARE
     return (beyond + OUT_OF_SCOPE_SHARE * SHARE_ROWS) / (len(validation) + SHARE_ROWS)
 
@@ -150,6 +189,18 @@ def with_threshold(judgement: Judgement, inside: Evidence, agents: int) -> Judge
     """With the threshold under which `IN_SCOPE_REJECTED` of the given in-scope rows fall."""
     confidence = judgement.weigh(inside, agents).confidence
     return replace(judgement, threshold=float(np.quantile(confidence, IN_SCOPE_REJECTED)))
+
+
+def _share_out(p: Values, best: NDArray[np.intp], confidence: Values) -> Values:
+    """(n, classes): the best get the confidence, the others keep their ratios.
+
+    To the best too, as far as the whole then is no more than 1.
+    """
+    at = np.arange(len(p))
+    first = np.clip(p[at, best], TINY, 1 - TINY)
+    classes = p * np.minimum(confidence / first, (1 - confidence) / (1 - first))[:, None]
+    classes[at, best] = confidence
+    return classes
 
 
 def _mixed(evidence: Evidence, sharpness: tuple[float, float]) -> NDArray[np.floating]:

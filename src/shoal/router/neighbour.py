@@ -58,6 +58,11 @@ class Neighbours:
             result[asking, which] = _mean_of_best(product(query[asking], block.T))
         return _with_lowest(result)
 
+    def only(self, keep: NDArray[np.bool_]) -> "Neighbours":
+        """Of the rows flagged, (n,)."""
+        before = np.concatenate([[0], np.cumsum(keep)])
+        return Neighbours(self.rows[keep], self.source[keep], before[self.starts])
+
 
 @dataclass(frozen=True, slots=True)
 class Found:

@@ -20,6 +20,8 @@ Rows = NDArray[np.float32]
 DIMENSIONS = 512
 """Principal directions kept; the rest of the encoder's width carries less than a tenth of a point."""
 CHUNK = 2_048
+NOTHING = -1e4
+"""What is seen of a class that is not there; within float16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,9 @@ class Evidence:
     typicality: NDArray[np.floating]
 
     def rows(self, which: NDArray[np.bool_] | slice) -> "Evidence":
+        """Not copied where they are all of them: among many rows of many classes, 14 MB."""
+        if not isinstance(which, slice) and which.all():
+            return self
         return Evidence(self.logits[which], self.likeness[which], self.typicality[which])
 
     def without(self, classes: NDArray[np.intp]) -> "Evidence":
@@ -42,8 +47,14 @@ class Evidence:
         at = np.arange(len(classes))
         copies = [part.copy() for part in (self.logits, self.likeness, self.typicality)]
         for part in copies:
-            part[at, classes] = -1e4
+            part[at, classes] = NOTHING
         return Evidence(*copies)
+
+    def only(self, classes: NDArray[np.bool_]) -> "Evidence":
+        """As if there were no classes but those flagged, (classes,)."""
+        nothing = np.float16(NOTHING)
+        parts = (self.logits, self.likeness, self.typicality)
+        return Evidence(*(np.where(classes, part, nothing) for part in parts))
 
     def put(self, which: NDArray[np.bool_] | slice, other: "Evidence") -> None:
         """Write other's rows over the rows `which`."""
@@ -53,7 +64,10 @@ class Evidence:
 
     @staticmethod
     def join(parts: "Sequence[Evidence]") -> "Evidence":
-        """One below the other."""
+        """One below the other; not copied where there is but one with rows."""
+        parts = [part for part in parts if len(part)] or parts[:1]
+        if len(parts) == 1:
+            return parts[0]
         return Evidence(
             np.concatenate([part.logits for part in parts]),
             np.concatenate([part.likeness for part in parts]),

@@ -31,6 +31,8 @@ class FitReport:
     """Agents known by their job sentence only."""
     blank: int = 0
     """Rows without any text; left out."""
+    validation_seen: tuple[str, ...] = ()
+    """Validation texts that are examples too (case and spacing aside); left out of the validation."""
 
     def lines(self) -> tuple[str, ...]:
         """One sentence a finding; empty when there is nothing to say."""
@@ -41,6 +43,11 @@ class FitReport:
             found.append(f"agents without examples (job sentence only): {', '.join(self.without_examples)}")
         if self.duplicates:
             found.append(f"{len(self.duplicates)} texts are there more than once: {_some(self.duplicates)}")
+        if self.validation_seen:
+            found.append(
+                f"{len(self.validation_seen)} validation texts are among the examples and were left out: "
+                f"{_some(self.validation_seen)}"
+            )
         for item in self.contradictions:
             names = " and ".join(agent or "out of scope" for agent in item.agents)
             found.append(f'"{item.text[:80]}" is labelled {names}')

@@ -5,6 +5,7 @@ embedding and a few matrix products. It calls no model and knows agents by name 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from shoal.router.adapt import adapt_encoder
 from shoal.router.description import describe_agents
 from shoal.router.edge import Edge, as_edge
 from shoal.router.encoder import Encoder, LayeredMiniLM, Vectors
-from shoal.router.example import Example, Examples, parse_examples
+from shoal.router.example import Example, Examples, parse_examples, text_key
 from shoal.router.recent import RecentVectors
 from shoal.router.report import FitReport, check_labels, inspect_examples
 from shoal.router.split import split_request
@@ -54,7 +55,8 @@ class Router:
             jobs: Agent to its one-sentence job. Where given, its keys are the agents; the sentences
                 are learnt from like examples. Where not, the agents' names are read as words.
             validation: Rows that no classifier is fitted on; confidence and threshold are. They stand for the
-                traffic to come: the share of out-of-scope rows among them is expected of it.
+                traffic to come: the share of out-of-scope rows among them is expected of it. Texts that are
+                examples too are left out.
             encoder: Defaults to MiniLM in this process.
             tuner: Adapts MiniLM to the examples first, for minutes; `shoal.training` has one.
             seed: Same examples, same seed: same router, in whatever order they come.
@@ -71,8 +73,8 @@ class Router:
                 why="there is neither an example with a label nor a job sentence",
                 mend='Router.fit([("where is my parcel?", "orders")]) or Router.fit(jobs={"orders": "..."})',
             )
-        held, _ = inspect_examples(parse_examples(validation), None)
-        check_labels(held, agents)
+        held, seen = _hold_out(validation, kept, agents)
+        report = replace(report, validation_seen=seen)
         described = describe_agents(agents, jobs)
         tuning = folds = None
         if tuner is not None:
@@ -82,7 +84,8 @@ class Router:
                 )
             texts, labels = _parts([*kept, *described], agents)
             labels[labels == len(agents)] = -1
-            judged = len(kept) if len(held) < ENOUGH_HELD else 0
+            known = sum(row.agent is not None for row in held)
+            judged = len(kept) if known < ENOUGH_HELD else 0
             tuning, folds = adapt_encoder(tuner, texts, labels, judged=judged, seed=seed)
         encoder = LayeredMiniLM(tuning) if tuning else encoder or LayeredMiniLM()
         trained = train(
@@ -148,8 +151,9 @@ class Router:
         if not text.strip():
             return self._abstain("the text is empty")
         trained = saved.trained
-        evidence, found = trained.panel.look_closely(self._project([text]))
-        verdict = trained.judgement.weigh(evidence, len(self.agents))
+        row = self._project([text])
+        evidence, found = trained.panel.look_closely(row)
+        verdict = trained.weigh(evidence, row, len(self.agents))
         scores = verdict.classes[0][: len(saved.agents)]
         best = int(verdict.best[0])
         confidence = float(verdict.confidence[0])
@@ -158,7 +162,7 @@ class Router:
         return Decision(
             agent=saved.agents[best] if fits else None,
             confidence=confidence,
-            calibrated=trained.judgement.calibrated,
+            calibrated=trained.judgement.calibrated and best not in trained.judgement.unheard,
             best=saved.agents[best],
             margin=max(0.0, confidence - second),
             threshold=self.threshold,
@@ -171,8 +175,8 @@ class Router:
         """See `RoutePort.split`."""
 
         def score(texts: Sequence[str]) -> list[tuple[str, float]]:
-            trained = self._saved.trained
-            verdicts = trained.judgement.weigh(trained.panel.look(self._project(texts)), len(self.agents))
+            trained, rows = self._saved.trained, self._project(texts)
+            verdicts = trained.weigh(trained.panel.look(rows), rows, len(self.agents))
             best, sure = map(int, verdicts.best), map(float, verdicts.confidence)
             return [(self.agents[i], confidence) for i, confidence in zip(best, sure, strict=True)]
 
@@ -205,6 +209,17 @@ class Router:
             Neighbour(text=examples[source].text, agent=examples[source].agent, similarity=cosine)
             for source, cosine in shown
         )
+
+
+def _hold_out(
+    validation: Examples, examples: Sequence[Example], agents: Sequence[str]
+) -> tuple[list[Example], tuple[str, ...]]:
+    """Validation rows, and texts that could not be among them: what was learnt is no measure of the rest."""
+    rows, _ = inspect_examples(parse_examples(validation), None)
+    check_labels(rows, agents)
+    learnt = {text_key(example.text) for example in examples}
+    held = [row for row in rows if text_key(row.text) not in learnt]
+    return held, tuple(sorted({row.text for row in rows if text_key(row.text) in learnt}))
 
 
 def _parts(examples: Sequence[Example], agents: tuple[str, ...]) -> tuple[list[str], NDArray[np.intp]]:

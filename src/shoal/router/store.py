@@ -26,7 +26,7 @@ from shoal.router.linear import LinearHead
 from shoal.router.neighbour import Neighbours
 from shoal.router.panel import Panel
 from shoal.router.report import FitReport
-from shoal.router.training import Trained
+from shoal.router.training import Trained, early_neighbours
 from shoal.router.tuning import Tuning
 
 __all__ = ["SavedRouter", "digest_router", "load_router", "refused", "save_router"]
@@ -65,7 +65,9 @@ class _Manifest(BaseModel):
 
 def digest_router(router: SavedRouter) -> str:
     """Content hash of what its decisions depend on."""
-    named = (router.encoder_id, router.agents, asdict(router.trained.judgement))
+    # A field that came later and says nothing leaves the digests of older routers, and what hangs on them.
+    judged = {name: value for name, value in asdict(router.trained.judgement).items() if value != ()}
+    named = (router.encoder_id, router.agents, judged)
     content = hashlib.sha256(json.dumps(named, default=str).encode())
     for name, values in sorted(_arrays(router.trained).items()):
         content.update(name.encode() + np.ascontiguousarray(values).tobytes())
@@ -81,7 +83,7 @@ def save_router(router: SavedRouter, folder: Path) -> None:
     rows = [json.dumps({"text": e.text, "label": e.agent}, ensure_ascii=False) for e in router.examples]
     contents = {
         ARRAYS: _npz(_arrays(router.trained)),
-        EXAMPLES: "".join(f"{row}\n" for row in rows).encode("utf-8", "replace"),
+        EXAMPLES: "".join(f"{row}\n" for row in rows).encode(),
     }
     if router.tuning:
         contents[TUNING] = _npz({field.name: getattr(router.tuning, field.name) for field in fields(Tuning)})
@@ -116,11 +118,12 @@ def load_router(folder: Path) -> SavedRouter:
         for name, digest in manifest.sha256.items():
             if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
                 raise refused(folder, f"{name} is not what was written")
+        examples = load_examples(folder / EXAMPLES)
         return SavedRouter(
             manifest.encoder,
             manifest.agents,
-            _trained(_load_npz(folder / ARRAYS), manifest.judgement),
-            load_examples(folder / EXAMPLES),
+            _trained(_load_npz(folder / ARRAYS), manifest.judgement, len(examples)),
+            examples,
             manifest.report,
             Tuning(**_load_npz(folder / TUNING)) if TUNING in manifest.sha256 else None,
         )
@@ -156,13 +159,14 @@ def _arrays(trained: Trained) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _trained(arrays: Mapping[str, NDArray[Any]], judgement: Judgement) -> Trained:
+def _trained(arrays: Mapping[str, NDArray[Any]], judgement: Judgement, examples: int) -> Trained:
     def part(kind: type[Part]) -> Part:
         return kind(**{field.name: arrays[f"{kind.__name__}.{field.name}"] for field in fields(kind)})
 
     arrays = {**arrays, NEIGHBOUR_ROWS: arrays[NEIGHBOUR_ROWS].astype(np.float32)}
     panel = Panel(part(LinearHead), part(Gaussians), part(Neighbours))
-    return Trained(arrays["projection"], panel, judgement)
+    early = early_neighbours(panel.neighbours, judgement.unheard, examples)
+    return Trained(arrays["projection"], panel, judgement, early)
 
 
 def _load_manifest(folder: Path) -> _Manifest:

@@ -85,6 +85,41 @@ def test_an_agent_with_nothing_but_a_job_is_found_among_agents_with_examples(min
     assert router.report.without_examples == ("travel",)
 
 
+@pytest.mark.parametrize("heard", [("orders",), ("billing", "orders")])
+def test_many_examples_of_some_agents_do_not_silence_the_others(
+    heard: tuple[str, ...], minilm: LayeredMiniLM
+) -> None:
+    things = {
+        "orders": ("parcel", "order", "delivery", "package"),
+        "billing": ("invoice", "bill", "refund", "fee"),
+    }
+    asks = (
+        "where is my {}",
+        "i never got the {}",
+        "the {} is wrong",
+        "when will my {} come",
+        "cancel the {}",
+    )
+    rows = [
+        (ask.format(thing) + end, agent)
+        for agent in heard
+        for ask in asks
+        for thing in things[agent]
+        for end in ("", " today", ", please")
+    ]
+    jobs = JOBS | {"weather": "Forecast rain, sun, wind and temperature."}
+    router = Router.fit(rows, jobs=jobs, encoder=minilm)
+    for text, agent in (
+        ("book me a hotel and a flight", "travel"),
+        ("which train goes to prague", "travel"),
+        ("will it rain tomorrow", "weather"),
+        ("how strong is the wind", "weather"),
+        ("where is my parcel", "orders"),
+    ):
+        assert router.decide(text).agent == agent
+    assert router.decide("quantum chromodynamics on a lattice").agent is None
+
+
 def test_one_example_is_enough_to_answer(minilm: LayeredMiniLM) -> None:
     router = Router.fit([("where is my parcel?", "orders")], encoder=minilm)
     assert router.decide("where is my parcel").agent == "orders"
@@ -157,6 +192,18 @@ def test_duplicates_and_contradictions_are_reported(words: WordEncoder) -> None:
     ]
     assert report.blank == 1
     assert len(report.lines()) == 3
+
+
+def test_validation_rows_that_are_examples_are_left_out_and_named(words: WordEncoder) -> None:
+    rows = [
+        (f"{verb} the {thing} {i}", thing) for verb in "abcdef" for thing in ("cup", "bag") for i in "xyzuv"
+    ]
+    plain = Router.fit(rows, encoder=words)
+    shown = Router.fit(rows, validation=[*rows, ("A the  cup x", None)], encoder=words)
+    assert shown.decide("b the cup") == plain.decide("b the cup")
+    assert set(shown.report.validation_seen) == {text for text, _ in rows} | {"A the  cup x"}
+    assert "among the examples" in " ".join(shown.report.lines())
+    assert plain.report.lines() == ()
 
 
 class Broken(WordEncoder):

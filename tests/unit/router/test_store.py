@@ -34,6 +34,28 @@ def test_a_saved_router_decides_as_before(rows: list[tuple[str, str | None]], te
     assert (again.report, again.agents, again.threshold) == (router.report, router.agents, router.threshold)
 
 
+def test_a_router_with_agents_that_have_no_examples_decides_as_before(tmp_path: Path) -> None:
+    rows = [
+        (f"{verb} the {thing} {i}", thing) for verb in "abcdef" for thing in ("cup", "bag") for i in "xyzuv"
+    ]
+    jobs = {"cup": "about the cup", "bag": "about the bag", "hat": "about the hat"}
+    router = Router.fit(rows, jobs=jobs, encoder=WordEncoder())
+    router.save(tmp_path)
+    again = Router.load(tmp_path, encoder=WordEncoder())
+    assert router.decide("a the cup x").calibrated
+    for text in ("a the cup x", "about hat", "what now"):
+        assert again.decide(text) == router.decide(text)
+    assert (router.decide("about hat").agent, router.decide("about hat").calibrated) == ("hat", False)
+
+
+def test_half_a_surrogate_pair_is_saved_as_a_question_mark(tmp_path: Path) -> None:
+    rows = [*ROWS, ("hi \ud83d there", "parcel"), ("hi \ud83d  there", "parcel")]
+    router = Router.fit(rows, encoder=WordEncoder())
+    router.save(tmp_path)
+    assert router.report.duplicates == ("hi ? there",)
+    assert Router.load(tmp_path, encoder=WordEncoder()).report == router.report
+
+
 def test_saving_over_an_older_router_replaces_it(folder: Path) -> None:
     Router.fit([("a", "other"), ("b", "another")], encoder=WordEncoder()).save(folder)
     assert Router.load(folder, encoder=WordEncoder()).agents == ("another", "other")

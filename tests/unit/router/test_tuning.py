@@ -93,6 +93,12 @@ def test_enough_rows_that_were_held_out_need_no_folds() -> None:
     assert len(tuner.parts) == 1
 
 
+def test_any_number_of_rows_that_are_nobodys_stands_in_for_no_fold() -> None:
+    tuner = MadeUpTuner()
+    _ = Router.fit(EXAMPLES, validation=[(f"stranger {i}", None) for i in range(510)], tuner=tuner)
+    assert len(tuner.parts) > 1
+
+
 def test_a_tuned_router_comes_back_with_its_encoder(tmp_path: Path) -> None:
     fitted = Router.fit(EXAMPLES, tuner=MadeUpTuner())
     fitted.save(tmp_path)
