@@ -6,10 +6,10 @@ al. 2022, "Head2Toe"). Not the embedder of retrieval: that one gives the last la
 """
 
 import os
-import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol
@@ -27,6 +27,7 @@ from shoal.retrieval.embedder import (
     verified_weights,
 )
 from shoal.retrieval.memory import release_freed_memory
+from shoal.router.encoder_graph import BLOCK, rewrite_graph
 from shoal.router.tuning import Tuning
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ a squared cosine."""
 MIDDLE = "layer_norm_6"
 HIDDEN = 384
 BATCH = 32
-"""Texts of one length that run together. Same vectors to the bit, in a third of the time of single runs."""
+"""Texts of one length that run together. Same vectors to the bit, in three quarters of the time of single
+runs."""
 
 
 class Encoder(Protocol):
@@ -64,7 +66,7 @@ class LayeredMiniLM:
     """Mean-pooled hidden states of `LAYERS`, each of length 1, weighted and joined. (n, 1152).
 
     Runs one text on one core; many texts on all of them. Texts of over `MAX_TOKENS` tokens are read in
-    windows whose mean counts.
+    windows whose mean counts. The packaged int8 weights are multiplied as int8 (`encoder_graph`).
     """
 
     def __init__(self, tuning: Tuning | None = None, *, threads: int | None = None) -> None:
@@ -75,7 +77,7 @@ class LayeredMiniLM:
     def id(self) -> str:
         """See `Encoder.id`."""
         tuned = f"/tuned-{self._tuning.digest}" if self._tuning else ""
-        return f"all-minilm-l6-v2/layers-0-3-6/{WEIGHTS_SHA256[:12]}{tuned}"
+        return f"all-minilm-l6-v2/layers-0-3-6/int8-{BLOCK}/{WEIGHTS_SHA256[:12]}{tuned}"
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """See `Encoder.encode`. An empty text gives the vector of the empty sentence.
@@ -128,38 +130,24 @@ class LayeredMiniLM:
         # By way of a file: read from bytes, the model would stand in memory twice while it loads.
         with TemporaryDirectory(prefix="shoal-") as folder:
             path = Path(folder, "model.onnx")
-            _ = shutil.copyfile(verified_weights(), path)
-            with path.open("r+b") as file:
-                if self._tuning:
-                    self._tuning.write_over(file)
-                _ = file.seek(0, os.SEEK_END)
-                file.writelines(_output(name) for name in LAYERS)
+            self._write_graph(path)
             session = onnxruntime.InferenceSession(
                 str(path), session_options(), providers=["CPUExecutionProvider"]
             )
         release_freed_memory()
         return session
 
+    def _write_graph(self, path: Path) -> None:
+        packaged = BytesIO(verified_weights().read_bytes())
+        if self._tuning:
+            self._tuning.write_over(packaged)  # first: its places are the packaged file's
+        with path.open("wb") as file:
+            file.writelines(rewrite_graph(packaged.getvalue(), tuple(LAYERS)))
+
 
 def _feed(windows: list[list[int]]) -> dict[str, NDArray[np.int64]]:
     ids = np.array([[CLS, *window, SEP] for window in windows], np.int64)
     return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-
-
-def _output(name: str) -> bytes:
-    """A piece of ONNX that, appended to a model, makes one of its inner tensors an output.
-
-    Protocol buffers merge when they are concatenated: fields that repeat, as a graph's outputs do, add up.
-    The last layer is an output already.
-    """
-    if name == "last_hidden_state":
-        return b""
-    float_tensor = _field(1, b"\x08\x01")
-    return _field(7, _field(12, _field(1, name.encode()) + _field(2, float_tensor)))
-
-
-def _field(number: int, content: bytes) -> bytes:
-    return bytes([number << 3 | 2, len(content)]) + content
 
 
 def _batches(windows: list[tuple[int, list[int]]]) -> list[list[tuple[int, list[int]]]]:

@@ -97,7 +97,8 @@ class TestWithTorch:
             padding = torch.from_numpy(np.zeros((1, len(states)), np.bool_))
             learnt = pooled(upper, torch.from_numpy(states[None]), padding)[0].detach().numpy()
             served = LayeredMiniLM(tuning).encode([text])[0, -HIDDEN:].astype(np.float32)
-            assert np.abs(served / np.linalg.norm(served) - learnt).max() < 1e-3
+            # The engine rounds what it multiplies to 8 bits; torch does not.
+            assert served @ learnt / np.linalg.norm(served) > 0.997
 
     def test_a_file_that_nothing_was_learnt_into_stays_as_it_is(self) -> None:
         from shoal.training.minilm import read_upper, write_upper
@@ -119,4 +120,5 @@ class TestWithTorch:
 
     def test_too_few_examples_are_refused(self) -> None:
         with pytest.raises(ConfigError, match="too few examples"):
-            _ = Router.fit([("where is it", "orders"), ("what is it", "shop")], tuner=ContrastiveTuner())
+            # Names of one letter say nothing, so that each has its one example alone.
+            _ = Router.fit([("where is it", "a"), ("what is it", "b")], tuner=ContrastiveTuner())
