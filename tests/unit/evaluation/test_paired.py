@@ -69,7 +69,9 @@ def test_the_gate_wants_both_and_says_why() -> None:
     assert passed.passed
     assert "the same 50 held-out rows" in passed.reasons[0]
     assert "100.0% of 300" in passed.reasons[1]
-    shapeless = judge_gate([good] * 195 + [invalid] * 5, dict.fromkeys(range(0, 150, 3), bad), against="the base")
+    shapeless = judge_gate(
+        [good] * 195 + [invalid] * 5, dict.fromkeys(range(0, 150, 3), bad), against="the base"
+    )
     assert not shapeless.passed
     assert "fewer than 99%" in shapeless.reasons[1]
     worse = judge_gate([good] * 180 + [bad] * 20, dict.fromkeys(range(200), good), against="order-reader@1")
