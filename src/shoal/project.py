@@ -81,7 +81,7 @@ class Project:
         """What was trained for an agent, as the agent's model serves it; None = it is another model's.
 
         The base itself is asked for the adapter. An Ollama with the same base has the two merged, as a model
-        of its own that `shoal promote` makes.
+        of its own that `shoal promote` makes. Its name says which adapter: projects share their Ollama.
         """
         if not isinstance(agent.model, str):
             return None
@@ -93,7 +93,8 @@ class Project:
         if name == trained.base:
             return trained
         if name == trained.base.replace("embedded:", "ollama:", 1):
-            return replace(trained, base=f"ollama:shoal-{trained.key.replace('@', ':')}", adapter=None)
+            merged = f"shoal-{trained.key.replace('@', ':')}-{trained.digest.removeprefix('sha256:')[:12]}"
+            return replace(trained, base=f"ollama:{merged}", adapter=None)
         return None
 
     @property

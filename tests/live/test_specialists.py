@@ -164,11 +164,12 @@ async def test_for_ollama_base_and_adapter_become_one_model(project: Project) ->
         trained = here.specialists.check("red", 1)
         served = here.served(here.agent("red"), trained)
         assert served is not None
-        assert (served.base, served.adapter) == ("ollama:shoal-red:1", None)
+        name = f"shoal-red:1-{trained.digest.removeprefix('sha256:')[:12]}"
+        assert (served.base, served.adapter) == (f"ollama:{name}", None)
         runtime = LocalRuntime(here.settings)
         try:
             await push_merged(runtime, trained, served)
             (stored,) = await runtime.ollama_library.list()
-            assert stored.name == "shoal-red:1"
+            assert stored.name == name
         finally:
             await runtime.aclose()

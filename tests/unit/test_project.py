@@ -180,7 +180,10 @@ def test_an_agent_has_its_live_specialist_where_its_model_is_the_base(root: Path
         agents = open_project(root, engine=engine).team().agents.values()
         return {agent.name: agent.asked for agent in agents if agent.specialist}
 
-    base, merged = "embedded:small.gguf", "ollama:shoal-e:1"
+    version = trained.live("e")
+    assert version is not None
+    base = "embedded:small.gguf"
+    merged = f"ollama:shoal-e:1-{version.adapter_digest.removeprefix('sha256:')[:12]}"
     assert asked(None) == {"a": base, "b": base, "d": base, "e": merged}
     assert asked("ollama") == {"a": base, "d": base, "e": merged}
     trained.rollback("a")

@@ -76,7 +76,7 @@ async def find_missing(runtime: "LocalRuntime", name: "ModelName") -> ModelMissi
 
 
 def _how_to_get(name: "ModelName") -> str:
-    merged = re.fullmatch(r"shoal-(.+):(\d+)", name.model)
+    merged = re.fullmatch(r"shoal-(.+):(\d+)-[0-9a-f]+", name.model)
     if merged:
         return f"shoal promote {merged[1]} {merged[2]}"
     return f"shoal models {'push' if _is_packaged(name.model) else 'pull'} {name}"

@@ -61,8 +61,12 @@ def rollback(agent: Name, *, as_json: AsJson = False) -> None:
     from shoal.project import open_project
 
     project = open_project()
-    before = _known(project, agent).live(agent)
-    _report(project, agent, before, project.specialists.rollback(agent), as_json=as_json)
+    registry = _known(project, agent)
+    before, now = registry.live(agent), registry.rollback(agent)
+    if now is not None:
+        trained = registry.check(agent, now.number, despite_gate=True)  # it was live once
+        run_async(_make_ready(project, agent, trained))
+    _report(project, agent, before, now, as_json=as_json)
 
 
 async def _make_ready(project: "Project", agent: str, trained: "Specialist") -> None:
