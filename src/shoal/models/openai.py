@@ -18,7 +18,7 @@ from shoal.models.openai_answer import OpenAIAnswer
 from shoal.models.openai_error import Server, from_status, from_transport
 from shoal.models.openai_request import DIALECTS, Dialect, encode_request
 from shoal.models.openai_wire import ModelCard, ModelList
-from shoal.models.sse import EventReader
+from shoal.models.sse import read_events
 from shoal.models.window import PromptWindow
 
 __all__ = ["OpenAIModel"]
@@ -74,7 +74,7 @@ class OpenAIModel:
             async with self._client.stream("POST", "chat/completions", json=body) as reply:
                 if not reply.is_success:
                     raise from_status(reply.status_code, await reply.aread(), reply.headers, self._server)
-                async for data in _read_events(reply):
+                async for data in read_events(reply.aiter_bytes()):
                     delta = answer.add(data)
                     if delta is not None:
                         yield delta
@@ -144,16 +144,6 @@ class OpenAIModel:
                 why=f"it has {tokens} tokens and num_ctx is {self._num_ctx}, yet the server answered",
                 mend="shorten the prompt, or correct num_ctx in [openai] of shoal.toml",
             )
-
-
-async def _read_events(reply: httpx.Response) -> AsyncGenerator[bytes]:
-    reader = EventReader()
-    async for chunk in reply.aiter_bytes():
-        for event in reader.feed(chunk):
-            yield event
-    last = reader.finish()
-    if last is not None:
-        yield last
 
 
 def _parse_models(body: bytes, server: Server) -> tuple[ModelCard, ...]:
