@@ -16,6 +16,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from shoal.core.errors import StorageDamaged, StorageError, StorageLocked
+from shoal.core.wal import enter_wal
 
 __all__ = ["Checkpoints", "open_checkpoints"]
 
@@ -65,7 +66,7 @@ async def open_checkpoints(path: Path) -> AsyncGenerator[Checkpoints]:
 def _prepare(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as db:
-        db.execute("PRAGMA journal_mode=WAL")
+        _ = enter_wal(db, wait_s=BUSY_TIMEOUT_S)
 
 
 @contextmanager

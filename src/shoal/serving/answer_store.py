@@ -17,6 +17,7 @@ from typing import TypeVar, final
 from pydantic import TypeAdapter, ValidationError
 
 from shoal.core.chat import ChatDelta, ChatResponse
+from shoal.core.wal import enter_wal
 
 __all__ = ["AnswerStore", "StoreSize", "StoredAnswer", "clear_answers", "measure_answers"]
 
@@ -173,7 +174,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     path.touch(mode=0o600)  # it holds what models said of people's texts: for its owner only
     db = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False)
     try:
-        db.execute("PRAGMA journal_mode=WAL")
+        _ = enter_wal(db, wait_s=BUSY_S)
         db.execute("PRAGMA synchronous=NORMAL")
         db.executescript(SCHEMA)
     except BaseException:

@@ -6,14 +6,14 @@ worst), but leaves the file whole. The file must be on a local disk: WAL does no
 """
 
 import sqlite3
-import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 from shoal.core.errors import StorageDamaged, StorageError, StorageLocked
+from shoal.core.wal import enter_wal
 
-__all__ = ["LOCK_WAIT_S", "connect", "is_busy", "storage_error"]
+__all__ = ["LOCK_WAIT_S", "connect", "storage_error"]
 
 LOCK_WAIT_S = 15.0
 """How long another process may hold the write lock before a write gives up."""
@@ -119,11 +119,6 @@ def connect(
     return db
 
 
-def is_busy(error: sqlite3.Error) -> bool:
-    """Whether another connection holds the lock."""
-    return _primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
 def storage_error(error: sqlite3.Error, path: Path) -> StorageError:
     """What an error of SQLite means for a person."""
     match _primary_code(error):
@@ -178,17 +173,7 @@ def _prepare(db: sqlite3.Connection, path: Path, lock_wait_s: float, migrations:
 
 
 def _enter_wal(db: sqlite3.Connection, path: Path, lock_wait_s: float) -> None:
-    """Waits by itself: of processes that make a new file at once, SQLite now and then turns one away."""
-    give_up_at = time.monotonic() + lock_wait_s
-    while True:
-        try:
-            mode = _pragma(db, "journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            if not is_busy(error) or time.monotonic() > give_up_at:
-                raise
-            time.sleep(0.01)
-        else:
-            break
+    mode = enter_wal(db, wait_s=lock_wait_s)
     if mode != "wal":
         raise StorageError(
             f"the ledger {path} cannot use a write-ahead log",

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, TypeVar, final
 
 from shoal.core.errors import ShoalError, StorageError
-from shoal.tracing.ledger_schema import LOCK_WAIT_S, is_busy, storage_error
+from shoal.core.wal import is_busy
+from shoal.tracing.ledger_schema import LOCK_WAIT_S, storage_error
 
 __all__ = ["LedgerWriter"]
 

@@ -1,4 +1,6 @@
+import asyncio
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,6 +29,22 @@ async def test_a_pickle_in_a_checkpoint_is_refused(tmp_path: Path) -> None:
     async with open_checkpoints(tmp_path / "checkpoints.db") as checkpoints:
         with pytest.raises(NotImplementedError):
             serde_of(checkpoints).loads_typed(("pickle", b"\x80\x04N."))
+
+
+async def test_two_that_make_the_file_at_once_both_have_it(tmp_path: Path) -> None:
+    """Without waiting by itself one in four was told that the database is locked."""
+
+    async def opened(path: Path) -> None:
+        async with open_checkpoints(path):
+            pass
+
+    def work(at: int) -> None:
+        together.wait()
+        asyncio.run(opened(tmp_path / f"{at}.db"))
+
+    together = threading.Barrier(2)
+    for at in range(30):
+        await asyncio.gather(*(asyncio.to_thread(work, at) for _ in range(2)))
 
 
 async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
