@@ -69,18 +69,30 @@ class StageStore:
         known = before is None or before.get("digest") == digest
         if not known:
             kept = self._read(aside / BEGUN)
-            found = self.folder / FOUND
-            shutil.rmtree(found, ignore_errors=True)
-            if known := kept is not None and kept.get("digest") == digest:
-                aside.rename(found)
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir()
-            _move_all(self.folder, aside, but={LOCK, ASIDE, FOUND})
-            if known:
-                _move_all(found, self.folder)
-                found.rmdir()
+            known = kept is not None and kept.get("digest") == digest
+            try:
+                self._put_aside(comes_back=known)
+            except OSError as error:
+                why = error.strerror or str(error)
+                raise StorageError(
+                    f"{aside} cannot be written", why=why, mend=f"df -h {aside.parent}"
+                ) from error
         self._write(self.folder / BEGUN, {"digest": digest})
         return known
+
+    def _put_aside(self, *, comes_back: bool) -> None:
+        aside, found = self.folder / ASIDE, self.folder / FOUND
+        if found.exists():
+            shutil.rmtree(found)
+        if comes_back:
+            aside.rename(found)
+        elif aside.exists():
+            shutil.rmtree(aside)
+        aside.mkdir()
+        _move_all(self.folder, aside, but={LOCK, ASIDE, FOUND})
+        if comes_back:
+            _move_all(found, self.folder)
+            found.rmdir()
 
     def load(self, name: str, made_from: str) -> Any:
         """What was saved under this name from the very same things; None = nothing."""
